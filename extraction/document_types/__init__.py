@@ -1,0 +1,1 @@
+"""The kinds of document that Docloop reads, and those that a caller defines."""
