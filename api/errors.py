@@ -1,0 +1,165 @@
+"""What the edge itself refuses. Domain errors carry facts; `api.problems` gives each its status.
+
+DocloopError
+├── Unauthenticated           no key, or none in force
+├── ForbiddenScope            the key does not allow this
+├── InvalidRequest            parts of the request at fault, each named
+│   └── UnsupportedMediaType  a body in another format
+├── RequestTooLarge           more bytes than accepted
+├── RateLimited               this key asks too often
+├── QueueFull                 too many wait already
+├── QueueTimeout              it waited, and its turn did not come
+├── DatabaseUnavailable       worth a retry
+└── ClientGone                nobody waits for the answer any more
+"""
+
+from collections.abc import Mapping
+
+from extraction.errors import DocloopError
+
+
+class Unauthenticated(DocloopError):
+    """The request carries no key that is in force."""
+
+    slug = "unauthenticated"
+
+    def __init__(self) -> None:
+        super().__init__("Send a valid API key in the header `Authorization: Bearer dl_...`.")
+
+
+class ForbiddenScope(DocloopError):
+    """The key is valid, and does not allow this.
+
+    Args:
+        needed: the scope that the route asks for.
+    """
+
+    slug = "forbidden"
+
+    def __init__(self, needed: str) -> None:
+        self.needed_scope = needed
+        super().__init__(f"This key lacks the scope {needed!r}; use a key that has it.")
+
+
+class InvalidRequest(DocloopError):
+    """Parts of the request are at fault; every one is named.
+
+    Args:
+        faults: where in the request -> what is wrong there (never the value itself).
+    """
+
+    slug = "invalid-request"
+
+    def __init__(self, faults: Mapping[str, str]) -> None:
+        self.faults = dict(faults)
+        listed = "; ".join(f"{place}: {why}" for place, why in self.faults.items())
+        super().__init__(f"The request is not accepted: {listed}.")
+
+
+class UnsupportedMediaType(InvalidRequest):
+    """The body is in a format that the route does not read.
+
+    Args:
+        accepted: what it reads.
+    """
+
+    slug = "unsupported-media-type"
+
+    def __init__(self, accepted: str) -> None:
+        super().__init__({"Content-Type": f"send {accepted}"})
+
+
+class RequestTooLarge(DocloopError):
+    """The body has more bytes than accepted; reading stopped there.
+
+    Args:
+        limit_bytes: how many are accepted.
+    """
+
+    slug = "request-too-large"
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        super().__init__(
+            f"The request body is larger than {limit_bytes} bytes; send a smaller one."
+        )
+
+
+class RateLimited(DocloopError):
+    """A key asks more often than it may.
+
+    Args:
+        requests_per_minute: how often it may.
+        retry_after_seconds: when the next request passes.
+    """
+
+    slug = "rate-limited"
+
+    def __init__(self, requests_per_minute: int, retry_after_seconds: int) -> None:
+        self.requests_per_minute = requests_per_minute
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(
+            f"This key may ask {requests_per_minute} times a minute; "
+            f"try again in {retry_after_seconds} s."
+        )
+
+
+class QueueFull(DocloopError):
+    """As many requests wait as are let in.
+
+    Args:
+        waiting: how many wait.
+        retry_after_seconds: when there should be room, from how long requests took of late.
+    """
+
+    slug = "queue-full"
+
+    def __init__(self, waiting: int, retry_after_seconds: int) -> None:
+        self.waiting, self.retry_after_seconds = waiting, retry_after_seconds
+        super().__init__(
+            f"{waiting} requests wait already; try again in {retry_after_seconds} s, "
+            "or send it with wait=false."
+        )
+
+
+class QueueTimeout(DocloopError):
+    """The request was let in, and its turn did not come in time.
+
+    Args:
+        waited_seconds: how long it waited.
+        retry_after_seconds: when to try again.
+    """
+
+    slug = "queue-timeout"
+
+    def __init__(self, waited_seconds: float, retry_after_seconds: int) -> None:
+        self.waited_seconds = round(waited_seconds, 1)
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(
+            f"The turn of this request did not come within {waited_seconds:.0f} s; "
+            f"try again in {retry_after_seconds} s."
+        )
+
+
+class DatabaseUnavailable(DocloopError):
+    """The database does not answer now; it is asked again by itself.
+
+    Args:
+        why: what is known.
+        retry_after_seconds: when a retry is worth it.
+    """
+
+    slug = "database-unavailable"
+
+    def __init__(self, why: str = "it does not answer", retry_after_seconds: int = 5) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(f"The database cannot be used at the moment: {why}. Try again shortly.")
+
+
+class ClientGone(DocloopError):
+    """The client hung up; the work was stopped and its place is free."""
+
+    slug = "client-gone"
+
+    def __init__(self) -> None:
+        super().__init__("The client closed the connection before the answer.")

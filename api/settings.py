@@ -1,0 +1,331 @@
+"""Everything that can be configured: `DOCLOOP_*` variables, a `.env` file, or these defaults."""
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from dotenv import dotenv_values
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+PREFIX = "DOCLOOP_"
+ENV_FILE = ".env"
+BLOB_KEY_BYTES = 32
+SHORTEST_KEY = 16
+# Read by the command line and the benches as a client, not by the service.
+CLIENT_NAMES = frozenset({"DOCLOOP_URL"})
+MASK = "********"
+
+
+class Settings(BaseSettings):
+    """What is in force; `docloop config` prints it and where each value came from."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=ENV_FILE,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+        # A message that quotes its input would print a mistyped secret.
+        hide_input_in_errors=True,
+        protected_namespaces=(),
+    )
+
+    host: str = Field("127.0.0.1", description="Address that the API listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port that the API listens on.")
+    data_dir: Path = Field(
+        Path("var"), description="Folder of the embedded database, blobs and logs."
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("DOCLOOP_DATABASE_URL", "DATABASE_URL"),
+        description="Address of a PostgreSQL 15 or later; none: an embedded one under data_dir.",
+    )
+    blob_key: SecretStr | None = Field(
+        None,
+        description="Encrypts stored files: 32 bytes in base64 (openssl rand -base64 32).",
+    )
+    api_key: SecretStr | None = Field(
+        None,
+        description="A key with all scopes, made at start where it is not there yet; "
+        "none: one is generated at the first start. At least 16 characters.",
+    )
+    tenant: str = Field(
+        "default", min_length=1, description="Tenant whom the first key belongs to."
+    )
+
+    model_dir: Path = Field(Path("build/model"), description="Folder of the served model.")
+    model_version: str | None = Field(
+        None, description="Name of the served version; none: the one in model_dir/docloop.json."
+    )
+    engine_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Addresses of vLLM servers, separated by commas; none: one on this machine.",
+    )
+    engine_api_key: SecretStr | None = Field(
+        None, description="Key of the vLLM servers in engine_urls."
+    )
+    engine_threads: int = Field(2, ge=1, description="Threads of the model on this machine.")
+    engine_threads_bind: str = Field(
+        "nobind", description='Cores of the model, as "0-1", "auto", or "nobind".'
+    )
+    engine_dtype: str = Field("auto", description="Number format of the model's weights.")
+    engine_max_sequences: int = Field(
+        16, ge=1, description="Answers that the engine generates at the same time."
+    )
+    kv_cache_bytes: int | None = Field(
+        512 * 1024 * 1024,
+        ge=1,
+        description="Engine memory for prompts and answers under way.",
+    )
+    max_model_len: int | None = Field(
+        None, ge=64, description="Context length in tokens; none: the model's own."
+    )
+    enforce_eager: bool = Field(
+        default=True, description="No compilation: the first start takes seconds, not minutes."
+    )
+    engine_arguments: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Further arguments of the vLLM server, separated by commas."
+    )
+    engine_start_timeout_seconds: float = Field(
+        300.0, gt=0, description="An engine that is not ready by then is started again."
+    )
+    engine_patience_seconds: float = Field(
+        45.0, ge=0, description="How long a request waits for an engine that comes back."
+    )
+    engine_request_timeout_seconds: float = Field(
+        300.0, gt=0, description="How long one answer of the engine may take."
+    )
+    prompt_style: Literal["compact", "described"] | None = Field(
+        None, description="How documents are put to the model; none: as docloop.json says."
+    )
+    model_sees: bool | None = Field(
+        None, description="Whether page images go to the model; none: as docloop.json says."
+    )
+
+    ocr_enabled: bool = Field(
+        default=True, description="Read text lines from pages; off for models that read themselves."
+    )
+    ocr_threads: int = Field(2, ge=1, description="Threads of one line reader.")
+    ocr_slots: int = Field(1, ge=1, description="Pages whose lines are read at the same time.")
+
+    max_upload_bytes: int = Field(
+        20_000_000, ge=1024, description="Most bytes of a document; a key may have a lower limit."
+    )
+    max_body_bytes: int = Field(
+        1_000_000, ge=1024, description="Most bytes of any other request body."
+    )
+    max_pixels: int = Field(64_000_000, ge=1, description="Most pixels of one page as sent.")
+    max_pages: int = Field(32, ge=1, description="Most pages of a document.")
+
+    queue_size: int = Field(64, ge=0, description="Requests that may wait; further ones get 429.")
+    max_concurrency: int = Field(16, ge=1, description="Extractions at the same time.")
+    queue_wait_seconds: float = Field(
+        60.0, gt=0, description="A request that waits longer for its turn gets 503."
+    )
+    wait_timeout_seconds: float = Field(
+        300.0, gt=0, description="How long POST /extract waits before it answers 202."
+    )
+    job_concurrency: int = Field(
+        4, ge=1, description="Extractions with wait=false at the same time."
+    )
+    rate_limit_per_minute: int = Field(
+        3000,
+        ge=0,
+        description="Requests per key and minute, counted in this process; 0: no limit. "
+        "A key may have its own.",
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least severe lines that are logged."
+    )
+    log_file: Path | None = Field(
+        None,
+        description="File for the log, rotated at 20 MB; none: data_dir/log/docloop.jsonl "
+        "with `docloop serve`.",
+    )
+    log_stdout: bool = Field(
+        default=False, description="Whether `docloop serve` writes the log to stdout as well."
+    )
+    shutdown_seconds: float = Field(
+        30.0, ge=0, description="How long requests under way may take to end when we stop."
+    )
+
+    @field_validator("engine_urls", "engine_arguments", mode="before")
+    @classmethod
+    def _split(cls, given: Any) -> Any:
+        """Commas separate; JSON lists are not needed for this."""
+        if isinstance(given, str):
+            return tuple(part.strip() for part in given.split(",") if part.strip())
+        return given
+
+    @field_validator("engine_urls")
+    @classmethod
+    def _check_addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(address.startswith(("http://", "https://")) for address in addresses):
+            raise ValueError("each address begins with http:// or https://")
+        return addresses
+
+    @field_validator("api_key")
+    @classmethod
+    def _check_api_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value()) < SHORTEST_KEY:
+            raise ValueError(f"a key has at least {SHORTEST_KEY} characters")
+        return key
+
+    @field_validator("blob_key")
+    @classmethod
+    def _check_blob_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None:
+            _decode_key(key)
+        return key
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            try:
+                backend = make_url(url.get_secret_value()).get_backend_name()
+            except ArgumentError:
+                backend = ""
+            if backend not in {"postgresql", "postgres"}:
+                raise ValueError("an address as postgresql://user:password@host/database is needed")
+        return url
+
+    @property
+    def blob_key_bytes(self) -> bytes | None:
+        """The 32 bytes of `blob_key`."""
+        return None if self.blob_key is None else _decode_key(self.blob_key)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret text in these settings, for the log's last defence."""
+        found = [
+            value.get_secret_value()
+            for value in dict(self).values()
+            if isinstance(value, SecretStr)
+        ]
+        if self.database_url is not None:
+            password = make_url(self.database_url.get_secret_value()).password
+            found += [password] if password else []
+        return tuple(found)
+
+
+def _decode_key(key: SecretStr) -> bytes:
+    why = f"{BLOB_KEY_BYTES} bytes in base64 are needed; make them with: openssl rand -base64 32"
+    try:
+        decoded = base64.b64decode(key.get_secret_value(), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError(why) from None
+    if len(decoded) != BLOB_KEY_BYTES:
+        raise ValueError(why)
+    return decoded
+
+
+class Origin(StrEnum):
+    """Where a setting's value came from."""
+
+    DEFAULT = "default"
+    ENVIRONMENT = "environment"
+    ENV_FILE = ".env file"
+    GIVEN = "given in code"
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """One setting as it is in force; `value` is masked where it is a secret."""
+
+    name: str
+    variable: str
+    value: str
+    origin: Origin
+    description: str
+
+
+def explain(
+    settings: Settings, environment: Mapping[str, str] | None = None, env_file: Path | None = None
+) -> list[SettingRow]:
+    """Every setting with its value, secrets masked, and where it came from.
+
+    Args:
+        settings: what is in force.
+        environment: the process's own where None.
+        env_file: the file that was read; `.env` here where None.
+    """
+    variables = _present(os.environ if environment is None else environment)
+    file_variables = _present(dotenv_values(env_file or ENV_FILE))
+    rows = []
+    for name, field in Settings.model_fields.items():
+        names = variable_names(name, field)
+        from_environment = next((n for n in names if n in variables), None)
+        from_file = next((n for n in names if n in file_variables), None)
+        if from_environment:
+            origin = Origin.ENVIRONMENT
+        elif from_file:
+            origin = Origin.ENV_FILE
+        elif getattr(settings, name) == field.default:
+            origin = Origin.DEFAULT
+        else:
+            origin = Origin.GIVEN
+        rows.append(
+            SettingRow(
+                name=name,
+                variable=from_environment or from_file or names[0],
+                value=_masked(getattr(settings, name)),
+                origin=origin,
+                description=field.description or "",
+            )
+        )
+    return rows
+
+
+def unknown_variables(
+    environment: Mapping[str, str] | None = None, env_file: Path | None = None
+) -> tuple[str, ...]:
+    """`DOCLOOP_*` variables that mean nothing, as a mistyped one."""
+    present = _present(os.environ if environment is None else environment) | _present(
+        dotenv_values(env_file or ENV_FILE)
+    )
+    known = {
+        n for name, field in Settings.model_fields.items() for n in variable_names(name, field)
+    }
+    ours = {name for name in present if name.startswith(PREFIX)}
+    return tuple(sorted(ours - known - CLIENT_NAMES))
+
+
+def variable_names(name: str, field: FieldInfo) -> tuple[str, ...]:
+    """The variables that set a field, first one first."""
+    if isinstance(field.validation_alias, AliasChoices):
+        return tuple(str(choice) for choice in field.validation_alias.choices)
+    return (f"{PREFIX}{name.upper()}",)
+
+
+def _present(variables: Mapping[str, str | None]) -> set[str]:
+    """Names that are set to something, upper case, as pydantic-settings compares them."""
+    return {name.upper() for name, value in variables.items() if value}
+
+
+def _masked(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, SecretStr):
+        return _mask_secret(value.get_secret_value())
+    if isinstance(value, tuple):
+        return ", ".join(str(item) for item in value)
+    return str(value)
+
+
+def _mask_secret(secret: str) -> str:
+    """An address keeps all but its password; anything else shows nothing, not even its length."""
+    if "://" in secret:
+        return make_url(secret).render_as_string(hide_password=True)
+    return MASK

@@ -1,0 +1,1 @@
+"""Storage: tables, sessions, queries, the blob store and the embedded PostgreSQL."""

@@ -1,0 +1,1 @@
+"""Training: from the corrections in Postgres to a better model."""

@@ -1,0 +1,80 @@
+"""Puts the served model together: base model + shipped adapter -> one merged checkpoint.
+
+On CPU an active adapter makes vLLM several times slower, so the champion is served as merged
+weights (measured; see the decisions).
+"""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file, save_file
+
+from trainer.base_model import NAME, load_base, special_tokens
+
+_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+_SERVING_FILES = ("calibration.json", "classifier.json")
+
+
+def assemble(adapter: Path, folder: Path) -> str:
+    """Merges the adapter and writes a checkpoint that vLLM serves.
+
+    Args:
+        adapter: holds the adapter and what serving needs beside it (calibration, classifier).
+        folder: is written as a whole or not at all.
+
+    Returns:
+        The version's name, which is derived from the content of adapter and base.
+    """
+    version = version_of(adapter)
+    card = folder / "docloop.json"
+    if card.exists() and json.loads(card.read_text()).get("version") == version:
+        _copy_serving_files(adapter, folder)
+        return version
+    model, tokenizer = load_base()
+    merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    merged.to(torch.bfloat16).save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    _copy_serving_files(adapter, partial)
+    traits = {
+        "version": version,
+        "base": NAME,
+        "style": "compact",
+        "sees_images": False,
+        "special_tokens": list(special_tokens()),
+    }
+    (partial / "docloop.json").write_text(json.dumps(traits, indent=1) + "\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    return version
+
+
+def version_of(adapter: Path) -> str:
+    """`default-` and 12 hexadecimal digits of the SHA-256 over what decides the weights."""
+    digest = hashlib.sha256(NAME.encode())
+    digest.update("".join(special_tokens()).encode())
+    for name in _ADAPTER_FILES:
+        digest.update((adapter / name).read_bytes())
+    return f"default-{digest.hexdigest()[:12]}"
+
+
+def install_adapter(trained: Path, shipped: Path) -> None:
+    """Copies a trained adapter to where it ships, in bfloat16, without paths of this machine."""
+    shipped.mkdir(parents=True, exist_ok=True)
+    tensors = load_file(trained / "adapter_model.safetensors")
+    halves = {name: tensor.to(torch.bfloat16) for name, tensor in tensors.items()}
+    save_file(halves, shipped / "adapter_model.safetensors", metadata={"format": "pt"})
+    config = json.loads((trained / "adapter_config.json").read_text())
+    config["base_model_name_or_path"] = NAME
+    (shipped / "adapter_config.json").write_text(json.dumps(config, indent=1) + "\n")
+
+
+def _copy_serving_files(adapter: Path, folder: Path) -> None:
+    for name in _SERVING_FILES:
+        if (adapter / name).exists():
+            shutil.copyfile(adapter / name, folder / name)

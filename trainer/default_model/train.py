@@ -1,0 +1,88 @@
+"""Supervised fine-tuning of the default model's adapter on CPU, resumable."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+from peft import LoraConfig
+from transformers import set_seed
+from trl import SFTConfig, SFTTrainer
+
+from trainer.base_model import load_base
+from trainer.examples import Example
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The numbers of the run.
+
+    Attributes:
+        seed: of data order, adapter initialisation and dropout.
+        rank: of the adapter on every linear layer of the decoder; alpha is twice the rank.
+        learning_rate: peak; falls linearly to 0 after `warmup_steps`.
+        batch: examples per step, accumulated one by one, so that nothing is padded.
+        threads: CPU threads of torch.
+    """
+
+    seed: int = 17
+    rank: int = 32
+    learning_rate: float = 1e-3
+    batch: int = 4
+    warmup_steps: float = 20
+    save_steps: int = 30
+    threads: int = 1
+
+
+def train(examples: Sequence[Example], recipe: Recipe, runs: Path) -> Path:
+    """Trains the adapter; continues from the newest checkpoint under `runs` where there is one.
+
+    Returns:
+        The folder of the trained adapter.
+    """
+    torch.set_num_threads(recipe.threads)
+    set_seed(recipe.seed)
+    model, tokenizer = load_base()
+    # AVX-512 BF16 makes bfloat16 base weights 1.6 times as fast as float32 here; the adapter's own
+    # weights stay in float32, so small updates are not lost.
+    model = model.to(torch.bfloat16)
+    dataset = Dataset.from_list([example.as_row() for example in examples])
+    trainer = SFTTrainer(
+        model=model,
+        args=SFTConfig(
+            output_dir=str(runs),
+            max_length=None,
+            per_device_train_batch_size=1,
+            gradient_accumulation_steps=recipe.batch,
+            num_train_epochs=1,
+            learning_rate=recipe.learning_rate,
+            lr_scheduler_type="linear",
+            warmup_steps=recipe.warmup_steps,
+            max_grad_norm=1.0,
+            logging_steps=5,
+            save_steps=recipe.save_steps,
+            save_total_limit=2,
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            dataloader_pin_memory=False,
+            report_to=["tensorboard"],
+            seed=recipe.seed,
+            data_seed=recipe.seed,
+        ),
+        train_dataset=dataset,
+        processing_class=tokenizer,
+        peft_config=LoraConfig(
+            r=recipe.rank,
+            lora_alpha=2 * recipe.rank,
+            target_modules=r".*\.(q|k|v|o|gate|up|down)_proj",
+            task_type="CAUSAL_LM",
+        ),
+    )
+    checkpoints = sorted(runs.glob("checkpoint-*"))
+    trainer.train(resume_from_checkpoint=bool(checkpoints))
+    adapter = runs / "adapter"
+    trainer.save_model(str(adapter))
+    return adapter
+

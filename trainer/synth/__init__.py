@@ -1,0 +1,1 @@
+"""Training documents with their truth: receipts and passports that no person ever owned."""
