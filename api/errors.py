@@ -10,6 +10,9 @@ DocloopError
 ├── QueueFull                 too many wait already
 ├── QueueTimeout              it waited, and its turn did not come
 ├── DatabaseUnavailable       worth a retry
+├── Interrupted               the service stopped in the middle; worth a retry
+├── ProcessingFailed          the document ended the process more than once
+├── PredictionUnfinished      it has no answer to speak about yet
 └── ClientGone                nobody waits for the answer any more
 """
 
@@ -163,3 +166,50 @@ class ClientGone(DocloopError):
 
     def __init__(self) -> None:
         super().__init__("The client closed the connection before the answer.")
+
+
+class Interrupted(DocloopError):
+    """The service stopped while it worked on a prediction.
+
+    Args:
+        retry_after_seconds: when a retry is worth it.
+    """
+
+    slug = "interrupted"
+
+    def __init__(self, retry_after_seconds: int = 1) -> None:
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(
+            "The service was stopped before the answer was there; send the same request again."
+        )
+
+
+class ProcessingFailed(DocloopError):
+    """Work on a document was begun several times and never ended.
+
+    Args:
+        attempts: how often it was begun.
+    """
+
+    slug = "processing-failed"
+
+    def __init__(self, attempts: int) -> None:
+        self.attempts = attempts
+        super().__init__(
+            f"Work on this document was begun {attempts} times and never came to an end; "
+            "convert it to another format, or split it."
+        )
+
+
+class PredictionUnfinished(DocloopError):
+    """A prediction has no answer that a person could speak about.
+
+    Args:
+        state: how far it is: queued, running or failed.
+    """
+
+    slug = "prediction-unfinished"
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+        super().__init__(f"The prediction is {state}; only one that is done takes feedback.")

@@ -5,6 +5,7 @@ normalised afterwards (`normalize.py`). Absent fields are left out, which also k
 """
 
 import json
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from extraction.document_types.base import DocumentType, FieldSpec, Kind
@@ -12,17 +13,32 @@ from extraction.engine import Grammar
 from extraction.prompt import AnswerFormat, Asked
 
 _THOUGHT_CHARACTERS = 2000
+_LEAF_TOKENS, _LIST_TOKENS, _MOST_TOKENS = 80, 1500, 2048
 
 
-def grammar_of(asked: Asked) -> Grammar:
-    """The constraint for an engine: a JSON Schema, or a Lark grammar where tags are needed."""
+def grammar_of(asked: Asked, special_tokens: AbstractSet[str] = frozenset()) -> Grammar:
+    """The constraint for an engine: a JSON Schema, or a Lark grammar where tags are needed.
+
+    Args:
+        asked: the type with its fields, and the answer's form.
+        special_tokens: tags that the model has as single tokens; others are spelled out.
+    """
     if asked.answer_format is AnswerFormat.ENTITY_TOKENS:
-        return _entity_grammar(asked)
+        return _entity_grammar(asked, special_tokens)
     schema = answer_schema(asked.document_type)
     if not asked.reasoning:
         return schema
     compact = {**schema, "x-guidance": {"whitespace_flexible": False}}
-    return f"{_start(asked)}\nanswer: %json {json.dumps(compact)}\n"
+    return f"{_start(asked, special_tokens)}\nanswer: %json {json.dumps(compact)}\n"
+
+
+def answer_tokens(asked: Asked) -> int:
+    """The most tokens that an answer is given; a bound, not an estimate."""
+    wanted = [field for field in asked.document_type.fields if field.asked]
+    lists = any(field.kind is Kind.LIST for field in wanted)
+    flat = sum(_LEAF_TOKENS for field in wanted if field.kind is not Kind.LIST)
+    tokens = 64 + flat + (_LIST_TOKENS if lists else 0)
+    return min(tokens, _MOST_TOKENS) + (_THOUGHT_CHARACTERS // 3 if asked.reasoning else 0)
 
 
 def answer_schema(document_type: DocumentType) -> dict[str, Any]:
@@ -35,7 +51,6 @@ def _object(fields: list[FieldSpec]) -> dict[str, Any]:
         "type": "object",
         "properties": {field.name: _schema(field) for field in fields},
         "additionalProperties": False,
-        "required": [field.name for field in fields if field.required],
     }
 
 
@@ -57,28 +72,36 @@ def _schema(field: FieldSpec) -> dict[str, Any]:
             return {"type": "string", "minLength": 1, "maxLength": field.max_length}
 
 
-def _start(asked: Asked) -> str:
+def _start(asked: Asked, special_tokens: AbstractSet[str]) -> str:
     """The first rules of a Lark grammar: with or without a thought before the answer."""
     if not asked.reasoning:
         return "start: answer"
+    begin, end = _tag("<think>", special_tokens), _tag("</think>", special_tokens)
     thought = f"THOUGHT: /[^<]{{0,{_THOUGHT_CHARACTERS}}}/"
-    return f'start: "<think>" THOUGHT "</think>" answer\n{thought}'
+    return f"start: {begin} THOUGHT {end} answer\n{thought}"
 
 
-def _entity_grammar(asked: Asked) -> str:
+def _tag(tag: str, special_tokens: AbstractSet[str]) -> str:
+    """A tag in a Lark grammar: bare for a token of the vocabulary, quoted for its characters."""
+    return tag if tag in special_tokens else f'"{tag}"'
+
+
+def _entity_grammar(asked: Asked, special_tokens: AbstractSet[str]) -> str:
     """`<name>text</name>` for each leaf, in the type's order, each at most once.
 
     Only flat types can be written in entity tokens; lists repeat their element's tag.
     """
-    wanted = [field for field in asked.document_type.fields if field.children == ()]
+    wanted = [field for field in asked.document_type.fields if field.asked and not field.children]
     parts: list[str] = []
     rules: list[str] = []
     for field in wanted:
         repeat = "*" if field.kind is Kind.LIST else "?"
         parts.append(f"f_{field.name}{repeat}")
-        rules.append(f'f_{field.name}: "<{field.name}>" T_{field.name.upper()} "</{field.name}>"')
+        begin = _tag(f"<{field.name}>", special_tokens)
+        end = _tag(f"</{field.name}>", special_tokens)
+        rules.append(f"f_{field.name}: {begin} T_{field.name.upper()} {end}")
         rules.append(f"T_{field.name.upper()}: {_terminal(field)}")
-    return "\n".join([_start(asked), "answer: " + " ".join(parts), *rules]) + "\n"
+    return "\n".join([_start(asked, special_tokens), "answer: " + " ".join(parts), *rules]) + "\n"
 
 
 def _terminal(field: FieldSpec) -> str:

@@ -6,6 +6,7 @@ has the words for a nationality, so those are listed here.
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from functools import cache
 
 from extraction.mrz.codes import is_icao_only
@@ -237,7 +238,8 @@ CDN$ CAD
 R$ BRL
 MX$ MXN
 """
-_SHARED = ("$", "¥", "KR", "RS", "FR", "LEI", "DIN", "R")
+_SHARED = frozenset({"$", "¥", "KR", "RS", "FR", "LEI", "DIN", "R"})
+_RUPEES = frozenset({"INR", "PKR", "LKR", "NPR", "MUR", "SCR"})
 _AMOUNT = re.compile(r"[\d.,'\s-]+")
 
 
@@ -274,7 +276,7 @@ def _key(text: str) -> str:
     """Upper case without accents, one space for anything that is no letter or digit."""
     plain = unicodedata.normalize("NFKD", text.replace("ł", "l").replace("Ł", "L"))
     letters = [c for c in plain if not unicodedata.combining(c)]
-    spaced = "".join(c if c.isalnum() else "" if c in "'’" else " " for c in letters)
+    spaced = "".join(c if c.isalnum() else "" if c in "'\u2019" else " " for c in letters)
     return " ".join(spaced.upper().replace("İ", "I").split())
 
 
@@ -282,22 +284,8 @@ def _key(text: str) -> str:
 def _names() -> dict[str, str]:
     """Key -> alpha-3 of every name and code; loaded where first needed, it takes a moment."""
     import pycountry
-    from babel import Locale
 
-    by_alpha_2 = {country.alpha_2: country.alpha_3 for country in pycountry.countries}
-    found: dict[str, str] = {}
-    ambiguous = set[str]()
-    for language in _LANGUAGES.split():
-        for code, name in Locale.parse(language).territories.items():
-            if code not in by_alpha_2:
-                continue
-            key = _key(name)
-            # Two countries of one name in different languages name none; English decides.
-            if found.setdefault(key, by_alpha_2[code]) != by_alpha_2[code] and key:
-                ambiguous.add(key)
-    english = {_key(name) for name in Locale.parse("en").territories.values()}
-    for key in ambiguous - english:
-        del found[key]
+    found = _names_in_languages({c.alpha_2: c.alpha_3 for c in pycountry.countries})
     for country in pycountry.countries:
         for attribute in ("name", "official_name", "common_name", "alpha_2", "alpha_3"):
             name = getattr(country, attribute, None)
@@ -309,6 +297,20 @@ def _names() -> dict[str, str]:
             found[_key(word.replace("-", " "))] = code
     found.pop("", None)
     return found
+
+
+def _names_in_languages(alpha_3: Mapping[str, str]) -> dict[str, str]:
+    """Names from CLDR; one that two languages give to two countries is English's, or nobody's."""
+    from babel import Locale
+
+    found: dict[str, str] = {}
+    ambiguous = set[str]()
+    for language in _LANGUAGES.split():
+        for code, name in Locale.parse(language).territories.items():
+            if code in alpha_3 and found.setdefault(_key(name), alpha_3[code]) != alpha_3[code]:
+                ambiguous.add(_key(name))
+    english = {_key(name) for name in Locale.parse("en").territories.values()}
+    return {key: code for key, code in found.items() if key not in ambiguous - english}
 
 
 def parse_currency(raw: str, *, country: str | None = None) -> str | None:
@@ -331,10 +333,15 @@ def parse_currency(raw: str, *, country: str | None = None) -> str | None:
     return None
 
 
+def is_currency(text: str) -> bool:
+    """Whether a text is a currency's sign or code, even one that several currencies share."""
+    return parse_currency(text) is not None or "".join(text.upper().split()).rstrip(".") in _SHARED
+
+
 @cache
 def _signs() -> dict[str, str]:
     rows = [row.split() for row in _SIGNS.strip().split("\n")]
-    return dict((sign, code) for sign, code in rows)
+    return {sign: code for sign, code in rows}  # noqa: C416 - dict() of lists does not type
 
 
 @cache
@@ -356,7 +363,7 @@ def _local_currency(country: str, sign: str) -> str | None:
     current = get_territory_currencies(found.alpha_2)
     if len(current) != 1:
         return None
-    symbols = {str(current[0])}
+    symbols = {str(current[0])} | ({"RS"} if current[0] in _RUPEES else set())
     local = Locale.parse(f"und_{found.alpha_2}")
     for locale in (local, Locale.parse("en")):
         symbols.add(str(locale.currency_symbols.get(current[0], "")).upper().rstrip("."))

@@ -31,7 +31,9 @@ _CLOCK = re.compile(
 _DOTTED_CLOCK = re.compile(r"^(\d{1,2})\.(\d{2})(?:\.(\d{2}))?\s?([AaPp]\.?\s?[Mm]\.?)?$")
 _HOUR = re.compile(r"^(\d{1,2})()()\s?([AaPp]\.?\s?[Mm]\.?)$")
 _BARE_CLOCK = re.compile(r"^(\d{2})(\d{2})(\d{2})?()$")
-_YEAR_FIRST = re.compile(r"(?<!\d)(\d{4})\s?[-/.,年년 ]\s?(\d{1,2})\s?[-/.,月월 ]\s?(\d{1,2})(?!\d)")
+_YEAR_FIRST = re.compile(
+    r"(?<!\d)(\d{4})\s?[-/.,年년 ]\s?(\d{1,2})\s?[-/.,月월 ]\s?(\d{1,2})(?!\d)"
+)
 _TRIPLE = re.compile(r"(?<!\d)(\d{1,2})\s?[-/.,' ]\s?(\d{1,2})\s?[-/.,' ]\s?(\d{4}|\d{2})(?!\d)")
 _COMPACT = re.compile(r"(?<!\d)(\d{8}|\d{6})(?!\d)")
 _TOKEN = re.compile(r"\d+|[^\W\d_]+")
@@ -93,22 +95,20 @@ def _plain(raw: str) -> str:
         if digit is not None:
             letters.append(str(digit))
         elif unicodedata.category(character) not in {"Cc", "Cf"} or character.isspace():
-            letters.append("-" if character in "\u2010\u2011\u2012\u2013\u2014\u2212" else character)
+            letters.append(
+                "-" if character in "\u2010\u2011\u2012\u2013\u2014\u2212" else character
+            )
     return " ".join("".join(letters).split())
 
 
-def _year_first(
-    text: str, *, day_first: bool | None, not_after: date | None
-) -> Iterator[date]:
+def _year_first(text: str, *, day_first: bool | None, not_after: date | None) -> Iterator[date]:
     del day_first, not_after  # a year in front says the order
     for match in _YEAR_FIRST.finditer(text):
         year, month, day = (int(part) for part in match.groups())
         yield from _day(year, month, day)
 
 
-def _three_numbers(
-    text: str, *, day_first: bool | None, not_after: date | None
-) -> Iterator[date]:
+def _three_numbers(text: str, *, day_first: bool | None, not_after: date | None) -> Iterator[date]:
     for match in _TRIPLE.finditer(text):
         first, second, last = match.groups()
         for year in _years(last, not_after):

@@ -11,6 +11,8 @@
     ├── InvalidRecord               a human's record that its type refuses
     ├── UnparseableRecord           the model's answer is no record
     ├── InvalidMrz                  text that is no machine-readable zone
+    ├── ModelCannotSee              no lines, and a model that reads nothing else
+    ├── EngineRefused               (engine.py) the model server finds the request at fault
     ├── PromptTooLong               page and lines do not fit the model's context
     └── EngineUnavailable           no engine can answer now; worth a retry
 
@@ -163,6 +165,18 @@ class PromptTooLong(DocloopError):
     def __init__(self, why: str) -> None:
         self.why = why
         super().__init__(f"The document does not fit the model: {why}. Send fewer pages or fields.")
+
+
+class ModelCannotSee(DocloopError):
+    """Without lines there is nothing that this model could read."""
+
+    slug = "model-cannot-see"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The served model reads a page through its OCR lines. Leave ocr on, or serve a model "
+            "that sees images."
+        )
 
 
 class EngineUnavailable(DocloopError):

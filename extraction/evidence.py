@@ -5,7 +5,7 @@ found by aligning texts with RapidFuzz, so that a misread character does not los
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -64,6 +64,8 @@ class ReadField:
         confidence: calibrated probability that the value is right, 0 to 1.
         evidence: where it stands; None where it was not found.
         source: who read it.
+        signals: what the confidence was computed from, kept so that it can be refitted on
+            corrections; see `confidence.py`.
     """
 
     path: str
@@ -72,6 +74,7 @@ class ReadField:
     confidence: float
     evidence: Evidence | None
     source: Source
+    signals: Mapping[str, float] = field(default_factory=dict)
 
 
 class EvidenceFinder:
@@ -90,7 +93,7 @@ class EvidenceFinder:
             for line in row:
                 self._row_text[id(line)] = text
 
-    def find(self, raw: str, field: FieldSpec) -> Evidence | None:
+    def find(self, raw: str, spec: FieldSpec) -> Evidence | None:
         """The place of a value as printed, or None.
 
         Of several equal places the one in a row that names the field wins; then the last for
@@ -99,22 +102,20 @@ class EvidenceFinder:
         wanted = _fold(raw)
         if not wanted or not self._lines:
             return None
-        within = self._within_lines(wanted, field)
+        within = self._within_lines(wanted, spec)
         if within is not None and within.similarity >= 0.95:  # noqa: PLR2004 - as good as equal
             return within
         across = self._across_lines(wanted)
         found = [item for item in (within, across) if item is not None]
         return max(found, key=lambda item: item.similarity, default=None)
 
-    def _within_lines(self, wanted: str, field: FieldSpec) -> Evidence | None:
+    def _within_lines(self, wanted: str, spec: FieldSpec) -> Evidence | None:
         hits: list[tuple[float, bool, int, Evidence]] = []
-        labels = {word for word in field.name.split("_") if len(word) > 2}  # noqa: PLR2004
+        labels = {word for word in spec.name.split("_") if len(word) > 2}  # noqa: PLR2004
         for index, (line, folded) in enumerate(zip(self._lines, self._folded, strict=True)):
             if len(folded) * 1.25 < len(wanted):
                 continue
-            aligned = fuzz.partial_ratio_alignment(
-                wanted, folded, score_cutoff=_LEAST_SIMILARITY
-            )
+            aligned = fuzz.partial_ratio_alignment(wanted, folded, score_cutoff=_LEAST_SIMILARITY)
             if aligned is None or (len(wanted) <= 4 and aligned.score < 100):  # noqa: PLR2004
                 continue
             start, end = aligned.dest_start, aligned.dest_end
@@ -124,13 +125,11 @@ class EvidenceFinder:
             box = _part(line, start / len(folded), end / len(folded))
             labelled = any(label in self._row_text[id(line)] for label in labels)
             text = line.text if len(line.text) != len(folded) else line.text[start:end]
-            evidence = Evidence(
-                line.page, box, text, similarity, line.score, labelled=labelled
-            )
+            evidence = Evidence(line.page, box, text, similarity, line.score, labelled=labelled)
             hits.append((similarity, labelled, index, evidence))
         if not hits:
             return None
-        sign = 1 if field.kind is Kind.MONEY else -1
+        sign = 1 if spec.kind is Kind.MONEY else -1
         best = max(hits, key=lambda hit: (round(hit[0], 2), hit[1], sign * hit[2]))
         equal = sum(hit[0] >= best[0] - 0.01 and hit[1] == best[1] for hit in hits) - 1
         found = best[3]
@@ -169,7 +168,8 @@ class EvidenceFinder:
             return None
         score, start, end = best
         chosen = [
-            line for line, part in zip(self._lines[start : end + 1], parts[start:], strict=False)
+            line
+            for line, part in zip(self._lines[start : end + 1], parts[start:], strict=False)
             if part
         ]
         box = chosen[0].box.union(*(line.box for line in chosen[1:]))
@@ -201,7 +201,12 @@ def _whole(text: str, start: int, end: int) -> bool:
     """Whether the place is not a part of a longer number or word."""
     before = text[start - 1] if start > 0 else " "
     after = text[end] if end < len(text) else " "
-    return not (before.isalnum() or after.isalnum() or before in ".," or (after == "." and end + 1 < len(text)))
+    return not (
+        before.isalnum()
+        or after.isalnum()
+        or before in ".,"
+        or (after == "." and end + 1 < len(text))
+    )
 
 
 def _part(line: Line, start: float, end: float) -> Box:
@@ -209,6 +214,4 @@ def _part(line: Line, start: float, end: float) -> Box:
     if line.quarter_turns:
         return line.box
     box = line.box
-    return Box(
-        box.left + start * box.width, box.top, box.left + end * box.width, box.bottom
-    )
+    return Box(box.left + start * box.width, box.top, box.left + end * box.width, box.bottom)

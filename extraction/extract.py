@@ -4,17 +4,37 @@
 costs is measured here and goes into the response, the log and the metrics under the step's name.
 """
 
-from collections.abc import Mapping
+import asyncio
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
+from extraction.answer import answer_tokens, grammar_of
 from extraction.checks import Check
+from extraction.classify import TypeClassifier
+from extraction.confidence import Calibration, signals_of
 from extraction.document_types.base import DocumentType
-from extraction.engine import Completion
-from extraction.evidence import ReadField
-from extraction.lines import Line
-from extraction.pages import Page
-from extraction.prompt import AnswerFormat
+from extraction.document_types.catalogue import BUILT_IN
+from extraction.engine import Completion, Engine, Prompt, Sampling, Token
+from extraction.entity_tokens import write_entity_tokens
+from extraction.errors import ModelCannotSee
+from extraction.evidence import EvidenceFinder, ReadField, Source
+from extraction.lines import Line, LineReader
+from extraction.mrz import FoundMrz
+from extraction.nesting import nested
+from extraction.pages import Page, PageLimits, load_pages
+from extraction.prompt import AnswerFormat, Asked, build_prompt, fits, prompt_hash
+from extraction.record import (
+    ParsedAnswer,
+    RawLeaf,
+    normalise_record,
+    parse_record,
+)
+from extraction.traits import ModelTraits
+from extraction.verdicts import find_zone, verdicts_on
+from extraction.zone import with_zone
 
 UNKNOWN_TYPE = "unknown"
 
@@ -78,3 +98,272 @@ class Extraction:
     timings_seconds: Mapping[str, float]
     pages: tuple[Page, ...] = field(repr=False, default=())
     lines: tuple[Line, ...] = field(repr=False, default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """What reads a document beside the engine; made once, at start.
+
+    Attributes:
+        lines: the OCR, None where it is switched off for good.
+        classifier: decides `auto`.
+        calibration: turns signals into confidence.
+        traits: facts about the served model.
+        page_limits: how large a document may be.
+        max_characters: most characters of lines in a prompt.
+        max_images: most pages that a model that sees is shown.
+    """
+
+    lines: LineReader | None
+    classifier: TypeClassifier
+    calibration: Calibration
+    traits: ModelTraits
+    page_limits: PageLimits = field(default_factory=PageLimits)
+    max_characters: int = 9000
+    max_images: int = 1
+
+
+class Extractor:
+    """Turns documents into records.
+
+    Args:
+        engine: answers the prompts.
+        readers: everything else that reads.
+        ocr_slots: how many documents are decoded and read at a time; each uses the OCR's threads.
+    """
+
+    def __init__(self, engine: Engine, readers: Readers, *, ocr_slots: int = 1) -> None:
+        self._engine = engine
+        self.readers = readers
+        self._slots = asyncio.Semaphore(ocr_slots)
+
+    async def decode(self, content: bytes) -> list[Page]:
+        """The pages of a file; raises `UnreadableDocument` and its kinds. Runs on a thread."""
+        async with self._slots:
+            return await asyncio.to_thread(load_pages, content, self.readers.page_limits)
+
+    async def extract(
+        self, request: ExtractRequest, pages: Sequence[Page] | None = None
+    ) -> Extraction:
+        """The record of one document.
+
+        Args:
+            request: the document and what is wanted of it.
+            pages: the document's pages where the caller has decoded it already.
+
+        Raises:
+            UnreadableDocument: the bytes are no document.
+            UnknownField: a wanted field is none of the type's.
+            ModelCannotSee: no lines may be used, and the model cannot look at the page.
+            PromptTooLong, EngineUnavailable, UnparseableRecord: see `errors.py`.
+        """
+        stages = _Stages()
+        with stages.timed("decode"):
+            pages = pages if pages is not None else await self.decode(request.content)
+        with stages.timed("lines"):
+            lines = await self._read_lines(request, pages)
+        decision = self.readers.classifier.decide(lines) if request.document_type is None else None
+        document_type = request.document_type or BUILT_IN.get(decision.name if decision else "")
+        sure = decision.confidence if decision else 1.0
+        if document_type is None:
+            return self._unknown(sure, pages, lines, stages)
+        asked = Asked(
+            document_type.select(request.fields),
+            request.answer_format,
+            reasoning=request.reasoning,
+            style=self.readers.traits.style,
+        )
+        reading = _Reading(asked, pages, lines, sure, find_zone(asked.document_type, lines))
+        if not lines and not self.readers.traits.sees_images:
+            if not request.use_lines or self.readers.lines is None:
+                raise ModelCannotSee
+            return self._record_of(reading, None, stages, ("no-text",))
+        prompt, warnings = self._ask(reading, request)
+        completion = await self._engine.generate(prompt, self._sampling(asked))
+        stages.add("queue", completion.queue_seconds or 0.0)
+        stages.add("engine", completion.total_seconds - (completion.queue_seconds or 0.0))
+        return await asyncio.to_thread(self._record_of, reading, completion, stages, warnings)
+
+    async def _read_lines(self, request: ExtractRequest, pages: Sequence[Page]) -> list[Line]:
+        reader = self.readers.lines
+        if reader is None or not request.use_lines:
+            return []
+        lines: list[Line] = []
+        for page in pages:
+            async with self._slots:
+                lines += await asyncio.to_thread(reader.read, page)
+        return lines
+
+    def _ask(self, reading: "_Reading", request: ExtractRequest) -> tuple[Prompt, tuple[str, ...]]:
+        traits, warnings = self.readers.traits, []
+        images: list[bytes] = []
+        if traits.sees_images:
+            images = [page.jpeg_bytes() for page in reading.pages[: self.readers.max_images]]
+            if len(reading.pages) > self.readers.max_images and not request.use_lines:
+                warnings.append("pages-left-out")
+        if not fits(reading.lines, self.readers.max_characters):
+            warnings.append("lines-left-out")
+        prompt = build_prompt(
+            reading.asked,
+            reading.lines,
+            images=images,
+            max_characters=self.readers.max_characters,
+        )
+        return prompt, tuple(warnings)
+
+    def _sampling(self, asked: Asked) -> Sampling:
+        grammar = grammar_of(asked, self.readers.traits.special_tokens)
+        return Sampling(max_tokens=answer_tokens(asked), grammar=grammar)
+
+    def _unknown(
+        self, sure: float, pages: Sequence[Page], lines: Sequence[Line], stages: "_Stages"
+    ) -> Extraction:
+        return Extraction(
+            document_type=UNKNOWN_TYPE,
+            document_type_version=0,
+            type_confidence=sure,
+            record={},
+            fields={},
+            checks=(),
+            warnings=("unknown-document-type",),
+            reasoning=None,
+            entity_tokens=None,
+            schema_valid=True,
+            model_version=self.readers.traits.version,
+            prompt_hash="",
+            finish_reason="not-asked",
+            prompt_tokens=0,
+            completion_tokens=0,
+            timings_seconds=stages.seconds,
+            pages=tuple(pages),
+            lines=tuple(lines),
+        )
+
+    def _record_of(
+        self,
+        reading: "_Reading",
+        completion: Completion | None,
+        stages: "_Stages",
+        warnings: tuple[str, ...],
+    ) -> Extraction:
+        """Completion -> record -> checks, confidence, evidence."""
+        with stages.timed("checks"):
+            asked = reading.asked
+            parsed = parse_record(completion, asked) if completion else ParsedAnswer((), None)
+            texts = {leaf.path: leaf.raw for leaf in parsed.leaves}
+            normalised = normalise_record(asked.document_type, texts)
+            checks = verdicts_on(
+                asked.document_type, normalised.record, reading.zone, normalised.misfits
+            )
+            fields = self._fields(reading, parsed.leaves, normalised.values, completion, checks)
+            if reading.zone is not None:
+                fields = with_zone(fields, reading.zone, asked.document_type)
+            record = nested(asked.document_type, fields)
+        warned = list(warnings)
+        if not parsed.complete:
+            warned.append("answer-cut")
+        if reading.zone is not None and reading.zone.repairs:
+            warned.append("mrz-repaired")
+        return Extraction(
+            document_type=asked.document_type.name,
+            document_type_version=asked.document_type.version,
+            type_confidence=reading.sure,
+            record=record,
+            fields=fields,
+            checks=tuple(checks),
+            warnings=tuple(warned),
+            reasoning=parsed.thought,
+            entity_tokens=write_entity_tokens(asked.document_type, record)
+            if asked.answer_format is AnswerFormat.ENTITY_TOKENS
+            else None,
+            schema_valid=parsed.complete and not normalised.misfits,
+            model_version=completion.model if completion else self.readers.traits.version,
+            prompt_hash=prompt_hash(asked),
+            finish_reason=completion.finish_reason if completion else "not-asked",
+            prompt_tokens=completion.prompt_tokens if completion else 0,
+            completion_tokens=completion.completion_tokens if completion else 0,
+            timings_seconds=stages.seconds,
+            pages=tuple(reading.pages),
+            lines=tuple(reading.lines),
+        )
+
+    def _fields(
+        self,
+        reading: "_Reading",
+        leaves: Sequence[RawLeaf],
+        values: Mapping[str, Any],
+        completion: Completion | None,
+        checks: Sequence[Check],
+    ) -> dict[str, ReadField]:
+        finder = EvidenceFinder(reading.lines)
+        name = reading.asked.document_type.name
+        starts = _token_starts(completion.tokens) if completion else []
+        fields: dict[str, ReadField] = {}
+        for leaf in leaves:
+            evidence = finder.find(leaf.raw, leaf.spec)
+            signals = signals_of(
+                leaf.spec,
+                _tokens_between(completion.tokens if completion else (), starts, leaf),
+                evidence,
+                [check for check in checks if leaf.path.split(".")[0] in check.fields],
+                misfit=values[leaf.path] is None,
+                length=len(leaf.raw),
+            )
+            fields[leaf.path] = ReadField(
+                path=leaf.path,
+                value=values[leaf.path],
+                raw=leaf.raw,
+                confidence=round(self.readers.calibration.confidence(name, signals), 4),
+                evidence=evidence,
+                source=Source.MODEL,
+                signals=signals,
+            )
+        return fields
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One document on its way: what was asked, and what was read so far."""
+
+    asked: Asked
+    pages: Sequence[Page]
+    lines: Sequence[Line]
+    sure: float
+    zone: FoundMrz | None
+
+
+class _Stages:
+    """Seconds per stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def add(self, stage: str, seconds: float) -> None:
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + max(seconds, 0.0)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add(stage, time.perf_counter() - begin)
+
+
+def _token_starts(tokens: Sequence[Token]) -> list[int]:
+    starts, at = [], 0
+    for token in tokens:
+        starts.append(at)
+        at += len(token.text)
+    return starts
+
+
+def _tokens_between(tokens: Sequence[Token], starts: Sequence[int], leaf: RawLeaf) -> list[Token]:
+    """The tokens that wrote a value: those that overlap its place in the completion."""
+    if leaf.start < 0:
+        return []
+    return [
+        token
+        for token, start in zip(tokens, starts, strict=True)
+        if start < leaf.end and start + len(token.text) > leaf.start
+    ]

@@ -1,16 +1,16 @@
 """A value as printed -> the value itself, by the kind of its field.
 
-`None` means that the text is no such value, or that it can be read in two ways. Nothing here guesses
-and nothing is a float.
+`None` means that the text is no such value, or that it can be read in two ways. Nothing here
+guesses, and nothing is a float.
 """
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, time
 from decimal import Decimal
 
-from extraction.countries import parse_country, parse_currency
+from extraction.countries import is_currency, parse_country, parse_currency
 from extraction.dates import parse_date, parse_time
 from extraction.document_types.base import Kind
 
@@ -41,9 +41,9 @@ _PLAIN_SIGNS = str.maketrans(
 _MOST_DIGITS = 15
 _NUMBER = re.compile(r"[\d.,' ]*\d[\d.,' ]*")
 _WORD = r"[^\W\d_]"
-# Before an amount: a currency. Behind it: a currency, or a tax code of one or two characters.
-_BEFORE = re.compile(rf"^(?:{_WORD}{{1,4}}\$?\.?|{_WORD}{{0,3}}[^\w\s%-]|@|)$")
-_BEHIND = re.compile(rf"^(?:{_WORD}{{1,4}}\.?|{_WORD}{{0,3}}[^\w\s%-]|[*#]|)$")
+# Behind an amount: a tax code of one or two letters, or a mark. CR and DR are signs of a ledger,
+# which one of them is negative depends on whose it is.
+_TAX_CODE = re.compile(rf"^(?!CR$|DR$)(?:{_WORD}{{1,2}}|[*#])$")
 _UNIT = re.compile(rf"^(?:[@#xX\u00d7*]|{_WORD}{{1,12}}[.)]?)?$")
 _THREE_DECIMALS = frozenset({"KWD", "BHD", "OMR", "JOD", "TND", "LYD", "IQD"})
 # Currencies whose amounts part thousands with a comma, so that a point is decimal even before
@@ -51,13 +51,14 @@ _THREE_DECIMALS = frozenset({"KWD", "BHD", "OMR", "JOD", "TND", "LYD", "IQD"})
 _POINT_IS_DECIMAL = frozenset(
     {"MYR", "USD", "GBP", "SGD", "AUD", "NZD", "CAD", "HKD", "INR", "THB", "CNY", "PHP", "MXN"}
 )
-_SWISS_DASH = re.compile(r"(\d)[.,] ?-{1,2}$")
-_TRUE = frozenset("true yes y 1 on x ja oui si sí sim da tak ano ya evet kyllä ✓ ✔ ☑ ☒".split())
-_FALSE = frozenset("false no n 0 off nein non nee nie ne não tidak hayır ei ☐".split())
+_DASH_FOR_ZERO = re.compile(r"(\d)[.,:] ?-{1,2}$")  # 12.- in Switzerland, 12:- in Sweden
+_YES = "true yes y 1 on x ja oui si sí sim da tak ano ya evet kyllä ✓ ✔ ☑ ☒"
+_NO = "false no n 0 off nein non nee nie ne não tidak hay\u0131r ei ☐"
+_TRUE, _FALSE = frozenset(_YES.split()), frozenset(_NO.split())
 _SEX = frozenset({"M", "F", "X"})
 _SEX_WORDS = {
     "M": "M MALE MAN MASCULIN MASCULINE MASCULINO MASCHIO MANNLICH MANN MUZ MEZCZYZNA H HOMME "
-    "HOMBRE E ERKEK LELAKI LAKI NAM MIES MZ МУЖ М 男",
+    "HOMBRE E ERKEK LELAKI LAKI NAM MIES MZ МУЖ \u041c 男",
     "F": "F FEMALE WOMAN FEMININ FEMININE FEMENINO FEMMINA FEMME WEIBLICH W V VROUW K KOBIETA "
     "KVINNA KVINDE KVINNE KADIN Z ZENA N NAINEN MUJER PEREMPUAN NU ЖЕН Ж 女",
     "X": "X < U UNSPECIFIED DIVERS NONBINARY NEUTRAL",
@@ -82,31 +83,14 @@ def normalize(
     Raises:
         TypeError: the kind is a container, which has no printed value of its own.
     """
-    match kind:
-        case Kind.TEXT | Kind.CODE:
-            return clean_text(raw)
-        case Kind.MONEY:
-            return parse_money(raw)
-        case Kind.NUMBER:
-            return parse_number(raw)
-        case Kind.INTEGER:
-            return parse_integer(raw)
-        case Kind.RATE:
-            return parse_rate(raw)
-        case Kind.DATE:
-            return parse_date(raw, day_first=day_first)
-        case Kind.TIME:
-            return parse_time(raw)
-        case Kind.COUNTRY:
-            return parse_country(raw)
-        case Kind.CURRENCY:
-            return parse_currency(raw)
-        case Kind.BOOLEAN:
-            return parse_boolean(raw)
-        case Kind.CHOICE:
-            return parse_choice(raw, choices)
-        case _:
-            raise TypeError(f"a field of kind {kind} has no printed value")
+    if kind is Kind.DATE:
+        return parse_date(raw, day_first=day_first)
+    if kind is Kind.CHOICE:
+        return parse_choice(raw, choices)
+    parser = _PARSERS.get(kind)
+    if parser is None:
+        raise TypeError(f"a field of kind {kind} has no printed value")
+    return parser(raw)
 
 
 def clean_text(raw: str) -> str | None:
@@ -133,7 +117,7 @@ def parse_money(raw: str) -> Decimal | None:
     negative = False
     if text.startswith("(") and text.endswith(")"):
         text, negative = text[1:-1].strip(), True
-    text = _SWISS_DASH.sub(r"\1", text)
+    text = _DASH_FOR_ZERO.sub(r"\1", text)
     parts = _split(text)
     if parts is None:
         return None
@@ -142,7 +126,9 @@ def parse_money(raw: str) -> Decimal | None:
         before, negative = before.strip("- "), not negative
     elif behind.startswith("-"):
         behind, negative = behind[1:].strip(), not negative
-    if not _BEFORE.match(before) or not _BEHIND.match(behind):
+    if not (is_currency(before) or before in {"", "@"}):
+        return None
+    if not (is_currency(behind) or not behind or _TAX_CODE.match(behind)):
         return None
     value = _decimal(number, parse_currency(before) or parse_currency(behind), is_money=True)
     return -value if negative and value else value
@@ -173,7 +159,9 @@ def parse_rate(raw: str) -> Decimal | None:
     text = _plain(raw)
     is_percent = "%" in text
     parts = _split(text.replace("%", " ").strip())
-    if parts is None or not (_UNIT.match(parts[0]) and _UNIT.match(parts[2])):
+    if parts is None or parts[0].endswith("-"):
+        return None
+    if not is_percent and not (_UNIT.match(parts[0]) and _UNIT.match(parts[2])):
         return None
     value = _decimal(parts[1], None, is_money=False)
     if value is None or (value == 1 and not is_percent):
@@ -205,9 +193,11 @@ def parse_choice(raw: str, choices: Sequence[str]) -> str | None:
 
 def _sex(text: str) -> str | None:
     plain = "".join(
-        letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter)
+        letter
+        for letter in unicodedata.normalize("NFKD", text)
+        if not unicodedata.combining(letter)
     ).upper()
-    words = re.findall(rf"{_WORD}+|<", plain)
+    words: list[str] = re.findall(rf"{_WORD}+|<", plain)
     international = {word for word in words if word in {"M", "F"}}
     if len(international) == 1:
         return international.pop()
@@ -284,7 +274,7 @@ def _three_digits_are_decimals(
         return None if currency == "EUR" and not tail.endswith("0") else False
     if currency in _POINT_IS_DECIMAL:
         return True
-    return False if currency is not None or tail.endswith("0") else None
+    return False if currency not in {None, "EUR"} or tail.endswith("0") else None
 
 
 def _ungrouped(whole: str) -> str | None:
@@ -301,3 +291,17 @@ def _ungrouped(whole: str) -> str | None:
     if middle <= {3} or (separators == {","} and middle <= {2} and len(first) <= len("00")):
         return "".join((first, *groups))
     return None
+
+
+_PARSERS: dict[Kind, Callable[[str], Value | None]] = {
+    Kind.TEXT: clean_text,
+    Kind.CODE: clean_text,
+    Kind.MONEY: parse_money,
+    Kind.NUMBER: parse_number,
+    Kind.INTEGER: parse_integer,
+    Kind.RATE: parse_rate,
+    Kind.TIME: parse_time,
+    Kind.COUNTRY: parse_country,
+    Kind.CURRENCY: parse_currency,
+    Kind.BOOLEAN: parse_boolean,
+}

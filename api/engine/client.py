@@ -71,6 +71,8 @@ class ChatClient:
                 max_connections=None, max_keepalive_connections=64, keepalive_expiry=4.0
             ),
             trust_env=trust_env,
+            # Reading the certificates takes longer than a request; plain HTTP needs none.
+            verify=self.address.startswith("https:"),
             transport=transport,
         )
 

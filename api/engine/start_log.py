@@ -15,7 +15,7 @@ _PHASES = (
     (re.compile(r"Initializing a V1 LLM engine"), "starting the model process"),
     (re.compile(r"Starting to load model|Loading safetensors"), "loading weights"),
     (re.compile(r"Loading weights took|Model loading took"), "preparing the cache"),
-    (re.compile(r"torch\.compile|Compiling a graph|Dynamo bytecode"), "compiling the model"),
+    (re.compile(r"Compiling a graph|Dynamo bytecode"), "compiling the model"),
     (re.compile(r"Warming up|warm up|CPU KV cache size|GPU KV cache size"), "warming up"),
     (re.compile(r"Starting vLLM server|Application startup complete"), "opening its port"),
 )

@@ -1,16 +1,18 @@
 """Corrections: added, never changed; the last one of a prediction is in force."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from db.errors import NotFound
 from db.tables import Correction, Prediction, Verdict
+from db.types import clean_text, dump_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +27,41 @@ class NewCorrection:
     api_key_id: UUID | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AddedCorrection:
+    """A correction, and whether this call added it."""
+
+    correction: Correction
+    is_new: bool
+
+
 async def add_correction(session: AsyncSession, tenant_id: UUID, new: NewCorrection) -> Correction:
     """Append a correction that supersedes the one in force. Two at once stand one after the other.
 
     Raises:
         NotFound: no such prediction of this tenant.
     """
+    return await _append(session, tenant_id, new, await _hold(session, tenant_id, new))
+
+
+async def add_correction_once(
+    session: AsyncSession, tenant_id: UUID, new: NewCorrection
+) -> AddedCorrection:
+    """As `add_correction`, unless the one in force says the same and comes from the same reviewer.
+
+    A nameless reviewer is known by the API key. Of two equal ones at once, one is added.
+
+    Raises:
+        NotFound: no such prediction of this tenant.
+    """
+    latest = await _hold(session, tenant_id, new)
+    if latest is not None and _same(latest, new):
+        return AddedCorrection(latest, is_new=False)
+    return AddedCorrection(await _append(session, tenant_id, new, latest), is_new=True)
+
+
+async def _hold(session: AsyncSession, tenant_id: UUID, new: NewCorrection) -> Correction | None:
+    """The correction in force; the prediction is locked, so that it stays in force meanwhile."""
     holder = (
         select(Prediction.id)
         .where(Prediction.tenant_id == tenant_id, Prediction.id == new.prediction_id)
@@ -38,7 +69,12 @@ async def add_correction(session: AsyncSession, tenant_id: UUID, new: NewCorrect
     )
     if (await session.execute(holder)).first() is None:
         raise NotFound("prediction", str(new.prediction_id))
-    latest = await latest_correction(session, tenant_id, new.prediction_id)
+    return await latest_correction(session, tenant_id, new.prediction_id)
+
+
+async def _append(
+    session: AsyncSession, tenant_id: UUID, new: NewCorrection, latest: Correction | None
+) -> Correction:
     correction = Correction(
         tenant_id=tenant_id,
         prediction_id=new.prediction_id,
@@ -52,6 +88,16 @@ async def add_correction(session: AsyncSession, tenant_id: UUID, new: NewCorrect
     session.add(correction)
     await session.flush()
     return correction
+
+
+def _same(latest: Correction, new: NewCorrection) -> bool:
+    record = None if new.record is None else json.loads(dump_json(new.record))
+    reviewer = None if new.reviewer is None else clean_text(new.reviewer)
+    comment = None if new.comment is None else clean_text(new.comment)
+    return (
+        (latest.verdict, latest.record, latest.reviewer, latest.comment)
+        == (new.verdict, record, reviewer, comment)
+    ) and (reviewer is not None or latest.api_key_id == new.api_key_id)
 
 
 async def get_correction(session: AsyncSession, tenant_id: UUID, correction_id: UUID) -> Correction:
@@ -87,6 +133,20 @@ async def latest_corrections(
         in_force(),
     )
     return {row.prediction_id: row for row in (await session.execute(query)).scalars()}
+
+
+async def count_corrections(
+    session: AsyncSession, tenant_id: UUID, prediction_ids: Collection[UUID]
+) -> Mapping[UUID, int]:
+    """How many corrections predictions have, superseded ones included; those without are absent."""
+    query = (
+        select(Correction.prediction_id, func.count().label("given"))
+        .where(
+            Correction.tenant_id == tenant_id, Correction.prediction_id.in_(list(prediction_ids))
+        )
+        .group_by(Correction.prediction_id)
+    )
+    return {row.prediction_id: row.given for row in await session.execute(query)}
 
 
 async def correction_history(

@@ -62,12 +62,12 @@ async def add_document(session: AsyncSession, tenant_id: UUID, new: NewDocument)
         "page_count": len(new.pages),
         "holdout": is_holdout(new.content_sha256),
     }
-    added = insert(Document).values(values).on_conflict_do_nothing().returning(Document.id)
-    document_id = (await session.execute(added)).scalar_one_or_none()
-    if document_id is not None and new.pages:
+    added = insert(Document).values(values).on_conflict_do_nothing().returning(Document)
+    document = (await session.execute(added)).scalar_one_or_none()
+    if document is not None and new.pages:
         rows = [
             {
-                "document_id": document_id,
+                "document_id": document.id,
                 "index": page.index,
                 "width_pixels": page.width_pixels,
                 "height_pixels": page.height_pixels,
@@ -77,6 +77,8 @@ async def add_document(session: AsyncSession, tenant_id: UUID, new: NewDocument)
             for page in new.pages
         ]
         await session.execute(insert(Page).values(rows))
+    if document is not None:
+        return document
     # The lock is for an erasure that may be under way: a document that was there stays there until
     # the caller's prediction refers to it.
     query = (

@@ -232,10 +232,11 @@ async def finish_prediction(
             lowest_confidence=lowest_confidence(answer.fields or {}),
             finished_at=func.clock_timestamp(),
         )
-        .execution_options(synchronize_session=False)
+        .returning(Prediction)
+        .execution_options(synchronize_session=False, populate_existing=True)
     )
-    await session.execute(query)
-    return await get_prediction(session, tenant_id, prediction_id)
+    finished = (await session.execute(query)).scalar_one_or_none()
+    return finished or await get_prediction(session, tenant_id, prediction_id)
 
 
 def lowest_confidence(fields: Mapping[str, Mapping[str, Any]]) -> float | None:

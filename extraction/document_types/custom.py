@@ -24,7 +24,7 @@ nullable is one whose absence a check reports; the model is never forced to inve
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -33,6 +33,7 @@ from extraction.document_types.catalogue import BUILT_IN
 from extraction.document_types.record import Record
 from extraction.document_types.response_schema import PATTERNS, schema_of
 from extraction.document_types.schema_advice import ADVICE, refuse_bombs
+from extraction.document_types.schema_place import NOTES, Place, escaped
 from extraction.errors import InvalidType
 from extraction.prompt import neutral
 
@@ -51,21 +52,27 @@ _RESERVED_TYPES = frozenset({*BUILT_IN, "auto", "unknown", "document", "graph"})
 _RESERVED_NAMES = frozenset({"think", *(name for name in dir(Record) if not name.startswith("_"))})
 _RESERVED_PREFIXES = ("model_validate", "model_dump")
 
-_NOTES = frozenset({"title", "description", "examples", "$comment", "default"})
 _ROOT_ONLY = frozenset({"$defs", "$schema", "$id"})
 _KEYWORDS: Mapping[str, frozenset[str]] = {
-    "object": _NOTES | {"type", "properties", "required", "additionalProperties"},
-    "array": _NOTES | {"type", "items", "maxItems"},
-    "string": _NOTES
+    "object": NOTES | {"type", "properties", "required", "additionalProperties"},
+    "array": NOTES | {"type", "items", "maxItems"},
+    "string": NOTES
     | {"type", "format", "enum", "const", "maxLength", "minLength", "pattern", "x-kind"},
-    "number": _NOTES | {"type", "x-kind"},
-    "integer": _NOTES | {"type", "x-kind"},
-    "boolean": _NOTES | {"type", "x-kind"},
+    "number": NOTES | {"type", "x-kind"},
+    "integer": NOTES | {"type", "x-kind"},
+    "boolean": NOTES | {"type", "x-kind"},
 }
 _KINDS: Mapping[str, tuple[Kind, ...]] = {  # the first is what a type means without `x-kind`
     "string": (
-        *(Kind.TEXT, Kind.CODE, Kind.MONEY, Kind.NUMBER, Kind.RATE),
-        *(Kind.DATE, Kind.TIME, Kind.COUNTRY, Kind.CURRENCY),
+        Kind.TEXT,
+        Kind.CODE,
+        Kind.MONEY,
+        Kind.NUMBER,
+        Kind.RATE,
+        Kind.DATE,
+        Kind.TIME,
+        Kind.COUNTRY,
+        Kind.CURRENCY,
     ),
     "number": (Kind.NUMBER, Kind.MONEY, Kind.RATE),
     "integer": (Kind.INTEGER,),
@@ -107,10 +114,10 @@ def type_from_schema(name: str, schema: Mapping[str, Any], version: int) -> Docu
     refuse_bombs(schema)
     definitions = _definitions(schema)
     if (draft := schema.get("$schema", _DRAFT)) not in (_DRAFT, f"{_DRAFT}#"):
-        raise InvalidType("/$schema", f"only {_DRAFT} is read, found {_shown(draft)}")
+        raise InvalidType("/$schema", f"only {_DRAFT} is read, found {repr(draft)[:80]}")
     root = {key: value for key, value in schema.items() if key not in _ROOT_ONLY}
     reader = _Reader(definitions)
-    found = reader.settle(_Place(root, ""))
+    found = reader.settle(Place(root, ""))
     if reader.type_of(found) != "object":
         raise InvalidType("/type", 'the root must be {"type": "object", "properties": {...}}')
     fields = reader.fields(found, level=1)
@@ -124,47 +131,6 @@ def _definitions(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return definitions
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """A part of the schema: its content, its JSON pointer, and the references that led to it."""
-
-    schema: Mapping[str, Any]
-    pointer: str
-    references: tuple[str, ...] = ()
-    is_nullable: bool = False
-
-    def fault(self, why: str, *keys: str | int) -> InvalidType:
-        return InvalidType("/".join([self.pointer, *(_escaped(key) for key in keys)]), why)
-
-    def child(self, *keys: str | int) -> "_Place":
-        content: Any = self.schema
-        for key in keys:
-            content = content[key]
-        pointer = "/".join([self.pointer, *(_escaped(key) for key in keys)])
-        if content is False or content is True:
-            raise InvalidType(pointer, "a schema of true or false says nothing; give it a type")
-        if not isinstance(content, Mapping):
-            raise InvalidType(pointer, "a schema is a JSON object")
-        return _Place(content, pointer, self.references)
-
-    def refuse_unknown(self, known: frozenset[str]) -> None:
-        for keyword in self.schema:
-            if keyword in known:
-                continue
-            listed = ", ".join(sorted(known - _NOTES))
-            raise self.fault(
-                ADVICE.get(keyword, f"this keyword is not supported here; supported are {listed}"),
-                keyword,
-            )
-
-    def whole(self, keyword: str, default: int, most: int) -> int:
-        """The value of a keyword that is a whole number from 1 to `most`."""
-        value = self.schema.get(keyword, default)
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-            raise self.fault(f"it must be a whole number from 1 to {most}", keyword)
-        return value
-
-
 class _Reader:
     """Reads the places of one schema; counts fields, so that a bomb stops at the limit."""
 
@@ -172,16 +138,16 @@ class _Reader:
         self._definitions = definitions
         self._count = 0
 
-    def settle(self, place: _Place) -> _Place:
+    def settle(self, place: Place) -> Place:
         """The place itself, behind any `$ref` and `anyOf` with null; outer notes win."""
         notes: dict[str, Any] = {}
         is_nullable = False
         while True:
             if "$ref" in place.schema:
-                place.refuse_unknown(_NOTES | {"$ref"})
+                place.refuse_unknown(NOTES | {"$ref"})
                 target = self._target(place)
             elif "anyOf" in place.schema:
-                place.refuse_unknown(_NOTES | {"anyOf", "x-kind"})
+                place.refuse_unknown(NOTES | {"anyOf", "x-kind"})
                 target, is_nullable = _but_null(place), True
             else:
                 break
@@ -193,7 +159,7 @@ class _Reader:
         # What stands outside describes the use, what stands inside the definition.
         return replace(place, schema={**place.schema, **notes}, is_nullable=is_nullable)
 
-    def _target(self, place: _Place) -> _Place:
+    def _target(self, place: Place) -> Place:
         reference = place.schema["$ref"]
         if not isinstance(reference, str) or not reference.startswith("#/$defs/"):
             raise place.fault('only references as "#/$defs/Name" in this same schema', "$ref")
@@ -203,12 +169,12 @@ class _Reader:
         if name in place.references:
             raise place.fault("a definition may not contain itself; write its levels out", "$ref")
         content = self._definitions[name]
-        pointer = f"/$defs/{_escaped(name)}"
+        pointer = f"/$defs/{escaped(name)}"
         if not isinstance(content, Mapping):
             raise InvalidType(pointer, "a schema is a JSON object")
-        return _Place(content, pointer, (*place.references, name))
+        return Place(content, pointer, (*place.references, name))
 
-    def type_of(self, place: _Place) -> str:
+    def type_of(self, place: Place) -> str:
         """The one JSON type of a settled place, null set aside."""
         written = place.schema.get("type")
         if written is None:
@@ -226,7 +192,7 @@ class _Reader:
             raise place.fault(f"the type must be one of {', '.join(_KEYWORDS)}", "type")
         return named[0]
 
-    def fields(self, place: _Place, level: int) -> tuple[FieldSpec, ...]:
+    def fields(self, place: Place, level: int) -> tuple[FieldSpec, ...]:
         """The properties of a settled object as fields."""
         place.refuse_unknown(_KEYWORDS["object"])
         if not isinstance(place.schema.get("additionalProperties", False), bool):
@@ -244,7 +210,7 @@ class _Reader:
             for name in _names(place, properties)
         )
 
-    def _field(self, written: _Place, name: str, level: int, *, is_required: bool) -> FieldSpec:
+    def _field(self, written: Place, name: str, level: int, *, is_required: bool) -> FieldSpec:
         self._count += 1
         if self._count > MOST_FIELDS:
             raise written.fault(f"a type has {MOST_FIELDS} fields at most, nested ones included")
@@ -263,7 +229,7 @@ class _Reader:
             spec, description=_description(place), required=is_required and not is_nullable
         )
 
-    def _list(self, place: _Place, name: str, level: int) -> FieldSpec:
+    def _list(self, place: Place, name: str, level: int) -> FieldSpec:
         place.refuse_unknown(_KEYWORDS["array"])
         if "items" not in place.schema:
             raise place.fault("say what the array holds: an object or one leaf", "items")
@@ -283,7 +249,7 @@ class _Reader:
         )
 
 
-def _leaf(place: _Place, name: str, json_type: str) -> tuple[FieldSpec, bool]:
+def _leaf(place: Place, name: str, json_type: str) -> tuple[FieldSpec, bool]:
     """A leaf, and whether its enum holds null."""
     place.refuse_unknown(_KEYWORDS[json_type])
     if "enum" in place.schema or "const" in place.schema:
@@ -298,7 +264,7 @@ def _leaf(place: _Place, name: str, json_type: str) -> tuple[FieldSpec, bool]:
     return FieldSpec(name, kind, max_length=length), False
 
 
-def _kind(place: _Place, json_type: str) -> Kind:
+def _kind(place: Place, json_type: str) -> Kind:
     possible = _KINDS[json_type]
     written = place.schema.get("x-kind")
     if written is not None and written not in possible:
@@ -316,7 +282,7 @@ def _kind(place: _Place, json_type: str) -> Kind:
     return kind
 
 
-def _choices(place: _Place) -> tuple[tuple[str, ...], bool]:
+def _choices(place: Place) -> tuple[tuple[str, ...], bool]:
     for keyword in ("format", "pattern", "maxLength", "minLength", "x-kind"):
         if keyword in place.schema:
             raise place.fault("beside enum and const it says nothing; leave it out", keyword)
@@ -339,7 +305,7 @@ def _choices(place: _Place) -> tuple[tuple[str, ...], bool]:
     return tuple(choices), len(choices) < len(written)
 
 
-def _but_null(place: _Place) -> _Place:
+def _but_null(place: Place) -> Place:
     """The one member of an `anyOf` that is not null."""
     members = place.schema["anyOf"]
     if isinstance(members, list) and len(members) == 2:  # noqa: PLR2004 - one schema and null
@@ -349,7 +315,7 @@ def _but_null(place: _Place) -> _Place:
     raise place.fault(ADVICE["oneOf"], "anyOf")
 
 
-def _names(place: _Place, properties: Mapping[str, Any]) -> list[str]:
+def _names(place: Place, properties: Mapping[str, Any]) -> list[str]:
     for name in properties:
         if not _NAME.fullmatch(name):
             raise place.fault(
@@ -362,7 +328,7 @@ def _names(place: _Place, properties: Mapping[str, Any]) -> list[str]:
     return list(properties)
 
 
-def _required(place: _Place, properties: Mapping[str, Any]) -> frozenset[str]:
+def _required(place: Place, properties: Mapping[str, Any]) -> frozenset[str]:
     names = place.schema.get("required", [])
     if not isinstance(names, list):
         raise place.fault("a list of names of properties", "required")
@@ -372,7 +338,7 @@ def _required(place: _Place, properties: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(names)
 
 
-def _check_notes(place: _Place) -> None:
+def _check_notes(place: Place) -> None:
     for keyword in ("title", "description"):
         text = place.schema.get(keyword, "")
         if not isinstance(text, str) or len(text) > MOST_CHARACTERS:
@@ -381,15 +347,7 @@ def _check_notes(place: _Place) -> None:
         raise place.fault("only null: what is not on the document is null", "default")
 
 
-def _description(place: _Place) -> str:
+def _description(place: Place) -> str:
     """One line; a text that a tokenizer could read as a control token does not survive."""
     text = place.schema.get("description") or place.schema.get("title") or ""
     return neutral(" ".join(text.split()))
-
-
-def _escaped(key: str | int) -> str:
-    return str(key).replace("~", "~0").replace("/", "~1")
-
-
-def _shown(value: object) -> str:
-    return repr(value)[:80]

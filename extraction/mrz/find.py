@@ -9,10 +9,11 @@ from itertools import pairwise, product
 
 from extraction.errors import InvalidMrz
 from extraction.lines import Line, rows
-from extraction.mrz.fit import Fit, fit, is_name_line
+from extraction.mrz.fit import Fit, fit
 from extraction.mrz.layout import FILLER, MrzFormat
 from extraction.mrz.parse import CHARACTERS, Mrz, format_of, parse_mrz
 from extraction.mrz.repair import Repair, by_check_digit, by_print, by_structure
+from extraction.mrz.width import is_name_line
 from extraction.mrz.write import transliterate
 
 # What a filler is read as, and marks that stand for a capital letter or for nothing.
@@ -30,6 +31,7 @@ _LEAST_CHARACTERS, _LEAST_NAME_CHARACTERS = 14, 5
 _LEAST_WORD = 3
 _MOST_PIECES = 5
 _LEAST_SCORE = 4.0
+_LEAST_FILLERS = 4
 _NEAR, _FAR, _WRONG_ORDER = 1.0, -1.0, -0.25
 _MOST_LINES_APART = 3.0
 _KEPT_PER_LINE = 6
@@ -105,6 +107,8 @@ def find_mrz(lines: Sequence[Line], *, today: date | None = None) -> FoundMrz | 
     if best is None or best[0] < _LEAST_SCORE:
         return None
     _, format_, chosen, fits = best
+    if sum(candidate.text.count(FILLER) for candidate in chosen) < _LEAST_FILLERS:
+        return None
     used = {id(line) for candidate in chosen for line in candidate.lines}
     words = _printed_words([line for line in lines if id(line) not in used])
     return _found(format_, chosen, fits, words, today)
@@ -127,6 +131,8 @@ def _found(
         mrz = parse_mrz(texts, today=today, repaired=bool(repairs))
     except InvalidMrz:
         return None
+    if not any(digit.passed for digit in mrz.digits):
+        return None  # nothing but the shape speaks for it
     return FoundMrz(mrz, tuple(item.lines for item in chosen), tuple(repairs))
 
 

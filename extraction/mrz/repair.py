@@ -18,9 +18,7 @@ from extraction.mrz.parse import agrees
 
 NAME_SLOTS = frozenset({"names", "surname", "given_names"})
 TO_LETTER = {"0": "O", "1": "I", "2": "Z", "5": "S", "6": "G", "8": "B"}
-TO_DIGIT = {
-    old: new for old, new in ("O0", "Q0", "D0", "I1", "L1", "Z2", "S5", "G6", "B8")
-}  # fmt: skip
+TO_DIGIT = dict(zip("OQDILZSGB", "000112568", strict=True))
 # Of M, F and the filler, the only one that each of these resembles.
 TO_SEX = (
     dict.fromkeys("PEIT17", "F") | dict.fromkeys("NHW", "M") | dict.fromkeys("KCL", FILLER)
@@ -28,9 +26,9 @@ TO_SEX = (
 # Where letters and digits both stand, each can be the other, and a filler reads as C. K, A and U
 # count as a filler does, modulo 10, so no check digit tells them apart.
 _EITHER = {
-    "0": "OD",
+    "0": "O",
     "O": "0",
-    "Q": "0O",
+    "Q": "0",
     "D": "0",
     "1": "I",
     "I": "1",
@@ -271,7 +269,8 @@ def by_check_digit(
 
     Tried in the alphanumeric fields alone. A unit of change is a character, or a whole run of the
     same one (OOOO for 0000), in at most two units for each field. With no such repair, or with
-    several of the same size, `lines` come back as they are.
+    several of the same size, `lines` come back as they are. A visa has no composite, and one digit
+    is met by chance too often: there no second repair of any size may exist.
     """
     failing = [digit for digit in format_.digits if not agrees(format_, digit, lines)]
     if not failing:
@@ -283,18 +282,19 @@ def by_check_digit(
     if not own:
         slots = _only_composite(format_)
     options = [list(_rewrites(format_, slot, lines, own)) for slot in slots]
+    has_composite = format_.digits[-1].name == "composite"
     best: list[tuple[str, ...]] = []
     fewest = 0
     for choice in sorted(product(*options), key=lambda parts: sum(cost for cost, _ in parts)):
         cost = sum(part for part, _ in choice)
-        if best and cost > fewest:
+        if best and cost > fewest and has_composite:
             break
         rows = list(lines)
         for slot, (_, text) in zip(slots, choice, strict=True):
             _write(rows, [], slot, text, Proof.CHECK_DIGIT)
         if cost and all(agrees(format_, digit, rows) for digit in format_.digits):
             best.append(tuple(rows))
-            fewest = cost
+            fewest = fewest or cost
     if len(best) != 1:
         return tuple(lines), []
     return best[0], differences(lines, best[0], Proof.CHECK_DIGIT)
@@ -355,6 +355,8 @@ def _units(text: str) -> Iterator[tuple[int, int, str]]:
         while end < len(text) and text[end] == text[start]:
             end += 1
         for new in _EITHER.get(text[start], ""):
+            if new == FILLER and text[end : end + 1] not in {"", FILLER}:
+                continue  # fillers fill up, nothing follows them
             yield start, end, new
             if end - start > 1:
                 for position in range(start, end):

@@ -3,6 +3,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,8 +28,15 @@ time.sleep(600)
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "pg"
+def root() -> Iterator[Path]:
+    """Not tmp_path: pytest closes its folder again whenever another run starts."""
+    with tempfile.TemporaryDirectory(prefix="docloop-test-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def folder(root: Path) -> Iterator[Path]:
+    folder = root / "pg"
     yield folder
     found = read_postmaster(folder / "cluster")
     assert found is None, "the test left a server behind"
@@ -156,8 +164,8 @@ def test_an_interrupted_init_starts_over(folder: Path) -> None:
     server.stop()
 
 
-def test_a_long_path_gets_its_socket_elsewhere(tmp_path: Path) -> None:
-    folder = tmp_path / ("long" * 20) / "pg"
+def test_a_long_path_gets_its_socket_elsewhere(root: Path) -> None:
+    folder = root / ("long" * 20) / "pg"
     server = start_postgres(folder)
     with psycopg.connect(server.url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)

@@ -101,6 +101,10 @@ ATTEMPTS: dict[str, Attempt] = {
     "add_correction": lambda s, t, v: corrections.add_correction(
         s, t, corrections.NewCorrection(v.prediction.id, Verdict.UNREADABLE)
     ),
+    "add_correction_once": lambda s, t, v: corrections.add_correction_once(
+        s, t, corrections.NewCorrection(v.prediction.id, Verdict.UNREADABLE)
+    ),
+    "count_corrections": lambda s, t, v: corrections.count_corrections(s, t, [v.prediction.id]),
     "get_correction": lambda s, t, v: corrections.get_correction(s, t, v.correction.id),
     "latest_correction": lambda s, t, v: corrections.latest_correction(s, t, v.prediction.id),
     "latest_corrections": lambda s, t, v: corrections.latest_corrections(s, t, [v.prediction.id]),

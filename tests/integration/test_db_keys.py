@@ -56,6 +56,7 @@ async def test_last_use_is_noted_once_a_minute(session: AsyncSession, tenant_id:
     await authenticate(session, made.secret)
     assert await session.scalar(text("SELECT ctid FROM api_keys")) == first
     await session.execute(text("UPDATE api_keys SET last_used_at = now() - interval '2 minutes'"))
+    session.expunge_all()
     await authenticate(session, made.secret)
     assert await session.scalar(text("SELECT last_used_at = now() FROM api_keys"))
 

@@ -1,4 +1,5 @@
 import logging
+import tempfile
 from pathlib import Path
 from uuid import UUID
 
@@ -36,8 +37,10 @@ def test_another_database_is_refused() -> None:
         driver_url("sqlite:///x")
 
 
-async def test_a_restarted_database_heals(tmp_path: Path) -> None:
-    server = start_postgres(tmp_path / "pg")
+async def test_a_restarted_database_heals() -> None:
+    root = tempfile.TemporaryDirectory(prefix="docloop-test-")
+    folder = Path(root.name) / "pg"
+    server = start_postgres(folder)
     engine = make_engine(server.url)
     sessions = make_sessions(engine)
     try:
@@ -45,10 +48,11 @@ async def test_a_restarted_database_heals(tmp_path: Path) -> None:
             async with sessions() as session:
                 assert await session.scalar(text("SELECT 1")) == 1
             server.stop()
-            server = start_postgres(tmp_path / "pg")
+            server = start_postgres(folder)
     finally:
         await engine.dispose()
         server.stop()
+        root.cleanup()
 
 
 @pytest.mark.parametrize(

@@ -46,9 +46,7 @@ def train_command(
     from trainer.default_model.train import Recipe, train
 
     mix = Mix(sroie=sroie_count, receipts=receipt_count, passports=passport_count)
-    receipts = read_receipts(
-        sroie, work / "sroie-lines.jsonl", split=range(400), threads=threads
-    )
+    receipts = read_receipts(sroie, work / "sroie-lines.jsonl", split=range(400), threads=threads)
     generated = generate(mix, work / "generated.jsonl", seed=seed, threads=threads)
     examples = build_examples(mix, receipts, generated, random.Random(seed))
     adapter = train(examples, Recipe(seed=seed, threads=threads), work / "run")

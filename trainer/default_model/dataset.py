@@ -186,9 +186,7 @@ def _receipt_example(
         document_type, record = _renamed(document_type, record, rng)
     flat = all(not field.children for field in document_type.fields)
     as_entities = flat and rng.random() < mix.entity_tokens / 5
-    asked = Asked(
-        document_type, AnswerFormat.ENTITY_TOKENS if as_entities else AnswerFormat.JSON
-    )
+    asked = Asked(document_type, AnswerFormat.ENTITY_TOKENS if as_entities else AnswerFormat.JSON)
     return _with_thought(asked, lines, record, mix, rng, source)
 
 

@@ -48,7 +48,7 @@ def train(examples: Sequence[Example], recipe: Recipe, runs: Path) -> Path:
     # weights stay in float32, so small updates are not lost.
     model = model.to(torch.bfloat16)
     dataset = Dataset.from_list([example.as_row() for example in examples])
-    trainer = SFTTrainer(
+    trainer = _CompletionTrainer(
         model=model,
         args=SFTConfig(
             output_dir=str(runs),
@@ -86,3 +86,27 @@ def train(examples: Sequence[Example], recipe: Recipe, runs: Path) -> Path:
     trainer.save_model(str(adapter))
     return adapter
 
+
+class _CompletionTrainer(SFTTrainer):  # type: ignore[misc]
+    """SFT whose logits are computed for the completion alone.
+
+    The vocabulary's matrix is a fifth of this model, and TRL's chunked loss multiplies it in
+    float32: a step took 1.4 times as long on one core. With one example per batch the completion
+    is the sequence's end, so `logits_to_keep` says all that is needed.
+    """
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        labels = inputs["labels"]
+        wanted = int((labels[0] != -100).sum())
+        logits = model(input_ids=inputs["input_ids"], logits_to_keep=wanted + 1).logits
+        count = num_items_in_batch if num_items_in_batch is not None else wanted
+        loss: torch.Tensor = torch.nn.functional.cross_entropy(
+            logits[0, :-1].float(), labels[0, -wanted:], reduction="sum"
+        )
+        return loss / count

@@ -62,7 +62,7 @@ def choose_face(rng: random.Random, family: str) -> tuple[str, str]:
 
 
 def ocr_b(rng: random.Random) -> str:
-    """Path of an OCR-B face for the machine-readable zone; a monospaced face where there is none."""
+    """Path of an OCR-B face for the machine-readable zone; a monospaced one where there is none."""
     installed = _installed()
     faces = [installed[name] for name in _OCR_B if name in installed]
     return rng.choice(faces) if faces else choose_face(rng, "mono")[0]

@@ -113,7 +113,8 @@ def make_travel_document(rng: random.Random, mrz_format: MrzFormat | None) -> Tr
         else "",
         empty_check=rng.choice("<0"),
     )
-    sex_text = rng.choice((sex, sex, sex, f"{sex}/{sex}", {"F": "K/F", "M": "M/M", "X": "X"}[sex]))
+    own_sex = "K" if sex == "F" and "pl" in languages else sex
+    sex_text = rng.choice((sex, sex, sex, f"{own_sex}/{sex}"))
     return TravelDocument(form, title, languages, _kept(rng, form, printed), sex_text, lines)
 
 

@@ -18,8 +18,8 @@ def make_passport(rng: random.Random, *, mrz_format: MrzFormat | None = None) ->
         mrz_format: TD3, TD1, TD2, MRV_A or MRV_B; drawn at random, mostly TD3, where it is None.
 
     Returns:
-        The page; `record` holds the printed zone, and under "mrz" as {"lines": [...]} the true lines
-        of the machine-readable zone.
+        The page; `record` holds the printed zone, and under "mrz" as {"lines": [...]} the
+        true lines of the machine-readable zone.
     """
     document = make_travel_document(rng, mrz_format)
     image, lines, printed = draw_page(rng, document)

@@ -126,6 +126,8 @@ def _item(
     rng: random.Random, country: Country, trade: str, rate: str, *, discounted: bool
 ) -> SaleItem:
     description, unit, low, high = describe(rng, country.language, trade)
+    if unit == "KG" and not country.decimals:
+        unit = ""  # 33.639 beside a weight of 1,373 would leave open which sign is the decimal one
     price = Decimal(str(round(rng.triangular(low, high, low + (high - low) * 0.2), 2)))
     price = country.round(price * Decimal(country.scale))
     if country.decimals == 0:

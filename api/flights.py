@@ -1,0 +1,62 @@
+"""What this process is computing now, so that others who ask for the same wait for it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+from uuid import UUID
+
+from db.tables import Prediction
+
+Flight = asyncio.Task[Prediction | None]
+"""One computation; its result is the finished row, or None where it was erased meanwhile."""
+
+
+class Flights:
+    """The computations under way, by prediction, and the keys that are being looked up."""
+
+    def __init__(self) -> None:
+        self._flights: dict[UUID, Flight] = {}
+        self._turns: dict[tuple[UUID, str], asyncio.Lock] = {}
+
+    def begin(self, prediction_id: UUID, work: Coroutine[Any, Any, Prediction | None]) -> Flight:
+        """Compute in a task of its own, which goes on when the one who asked hangs up."""
+        flight = asyncio.create_task(work, name=f"prediction {prediction_id}")
+        self._flights[prediction_id] = flight
+        flight.add_done_callback(lambda _: self._land(prediction_id, flight))
+        return flight
+
+    def find(self, prediction_id: UUID) -> Flight | None:
+        """The computation of a prediction; None where this process has none."""
+        return self._flights.get(prediction_id)
+
+    @contextlib.asynccontextmanager
+    async def turn(self, tenant_id: UUID, key: str | None) -> AsyncIterator[None]:
+        """One at a time among those with the same idempotency key; at once where there is none.
+
+        The database alone would keep them apart as well, but each of them would first have decoded
+        the document and taken a connection.
+        """
+        if key is None:
+            yield
+            return
+        lock = self._turns.setdefault((tenant_id, key), asyncio.Lock())
+        try:
+            async with lock:
+                yield
+        finally:
+            if not lock.locked() and not lock._waiters:  # noqa: SLF001
+                self._turns.pop((tenant_id, key), None)
+
+    async def end(self) -> None:
+        """Cancel what is under way; each computation notes that it was interrupted."""
+        flights = list(self._flights.values())
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
+
+    def _land(self, prediction_id: UUID, flight: Flight) -> None:
+        if self._flights.get(prediction_id) is flight:
+            del self._flights[prediction_id]
+        if not flight.cancelled():
+            flight.exception()  # seen, so that nobody is told of it a second time

@@ -1,0 +1,227 @@
+"""Rows -> answers. What a prediction looks like is decided here alone, whoever asks for it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from api.schemas import (
+    CheckAnswer,
+    CorrectionAnswer,
+    DocumentTypeAnswer,
+    FieldAnswer,
+    FieldEvidence,
+    PageAnswer,
+    PredictionAnswer,
+    PredictionSummary,
+    Usage,
+)
+from db.tables import Correction, Page, Prediction, StoredType, Verdict
+from extraction.document_types.base import DocumentType
+from extraction.document_types.custom import schema_of
+from extraction.evidence import ReadField, Source
+from extraction.extract import Extraction
+
+
+def prediction_url(prediction_id: UUID) -> str:
+    """Where a prediction is read."""
+    return f"/predictions/{prediction_id}"
+
+
+def show_prediction(
+    prediction: Prediction, pages: Sequence[Page], corrections: Sequence[Correction] = ()
+) -> PredictionAnswer:
+    """A prediction in full.
+
+    Args:
+        prediction: its row.
+        pages: those of its document, in order.
+        corrections: all of it, from the first to the one in force.
+    """
+    human = _human_record(corrections)
+    record = prediction.record
+    return PredictionAnswer(
+        id=prediction.id,
+        state=prediction.state,
+        document_type=prediction.document_type,
+        document_type_version=prediction.document_type_version,
+        document_type_confidence=prediction.type_confidence,
+        record=record,
+        corrected_record=None if human is None else merge(record or {}, human),
+        fields=_show_fields(prediction.fields or {}, human),
+        checks=[CheckAnswer(**check) for check in prediction.checks or ()],
+        warnings=list(prediction.warnings or ()),
+        reasoning=prediction.reasoning,
+        entity_tokens=prediction.entity_tokens,
+        schema_valid=prediction.schema_valid,
+        model_version=prediction.model_version,
+        prompt_hash=prediction.prompt_hash,
+        finish_reason=prediction.finish_reason,
+        usage=Usage(
+            prompt_tokens=prediction.prompt_tokens, completion_tokens=prediction.completion_tokens
+        ),
+        timings_seconds=dict(prediction.timings or {}),
+        pages=[
+            PageAnswer(
+                index=page.index,
+                width_pixels=page.width_pixels,
+                height_pixels=page.height_pixels,
+                url=f"{prediction_url(prediction.id)}/pages/{page.index}",
+            )
+            for page in pages
+        ],
+        corrections=len(corrections),
+        error=prediction.error,
+        request_id=prediction.request_id,
+        created_at=prediction.created_at,
+        finished_at=prediction.finished_at,
+    )
+
+
+def summarise(prediction: Prediction, corrections: int) -> PredictionSummary:
+    """A prediction in a list; `corrections` is how many it has."""
+    return PredictionSummary(
+        id=prediction.id,
+        url=prediction_url(prediction.id),
+        state=prediction.state,
+        document_type=prediction.document_type,
+        document_type_version=prediction.document_type_version,
+        model_version=prediction.model_version,
+        lowest_confidence=prediction.lowest_confidence,
+        schema_valid=prediction.schema_valid,
+        corrections=corrections,
+        error=prediction.error,
+        request_id=prediction.request_id,
+        created_at=prediction.created_at,
+        finished_at=prediction.finished_at,
+    )
+
+
+def show_correction(correction: Correction) -> CorrectionAnswer:
+    """A correction as it is stored."""
+    return CorrectionAnswer(
+        id=correction.id,
+        prediction_id=correction.prediction_id,
+        verdict=correction.verdict,
+        record=correction.record,
+        reviewer=correction.reviewer,
+        comment=correction.comment,
+        supersedes=correction.supersedes,
+        created_at=correction.created_at,
+    )
+
+
+def show_type(document_type: DocumentType, stored: StoredType | None = None) -> DocumentTypeAnswer:
+    """A document type; `stored` is its row where a caller has put it."""
+    return DocumentTypeAnswer(
+        name=document_type.name,
+        version=document_type.version,
+        description=document_type.description,
+        built_in=stored is None,
+        fields=list(document_type.field_names),
+        record_schema=schema_of(document_type),
+        json_schema=None if stored is None else stored.json_schema,
+        created_at=None if stored is None else stored.created_at,
+        retired_at=None if stored is None else stored.retired_at,
+    )
+
+
+def merge(record: Mapping[str, Any], human: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with a person's fields over it; objects field by field, lists whole."""
+    merged = dict(record)
+    for name, value in human.items():
+        below = merged.get(name)
+        both = isinstance(value, Mapping) and isinstance(below, Mapping)
+        merged[name] = merge(below, value) if both else value
+    return merged
+
+
+def stored_fields(extraction: Extraction) -> dict[str, dict[str, Any]]:
+    """The fields of an extraction as their column holds them."""
+    return {path: _stored_field(field) for path, field in extraction.fields.items()}
+
+
+def _stored_field(field: ReadField) -> dict[str, Any]:
+    evidence = field.evidence
+    return {
+        "value": field.value,
+        "raw": field.raw,
+        "confidence": field.confidence,
+        "evidence": None
+        if evidence is None
+        else {
+            "page": evidence.page,
+            "box": [
+                round(side, 5)
+                for side in (
+                    *(evidence.box.left, evidence.box.top),
+                    *(evidence.box.right, evidence.box.bottom),
+                )
+            ],
+            "text": evidence.text,
+        },
+        "source": str(field.source),
+        # Kept so that the confidence can be fitted again on corrections; not shown.
+        "signals": dict(field.signals),
+    }
+
+
+def _human_record(corrections: Sequence[Correction]) -> Mapping[str, Any] | None:
+    """What the correction in force says; one that only judges changes nothing."""
+    latest = corrections[-1] if corrections else None
+    if latest is None or latest.verdict is not Verdict.CORRECTED:
+        return None
+    return latest.record
+
+
+def _show_fields(
+    stored: Mapping[str, Mapping[str, Any]], human: Mapping[str, Any] | None
+) -> dict[str, FieldAnswer]:
+    said = dict(human_leaves(human or {}))
+    shown = {
+        path: _show_field(field)
+        for path, field in stored.items()
+        # A corrected list may be shorter, a corrected object may be absent as a whole.
+        if not any(
+            path == changed or path.startswith(f"{changed}.") for changed in _replaced(human)
+        )
+    }
+    for path, value in said.items():
+        shown[path] = FieldAnswer(
+            value=value, raw=None, confidence=None, evidence=None, source=Source.HUMAN
+        )
+    return shown
+
+
+def _show_field(field: Mapping[str, Any]) -> FieldAnswer:
+    evidence = field.get("evidence")
+    return FieldAnswer(
+        value=field.get("value"),
+        raw=field.get("raw"),
+        confidence=field.get("confidence"),
+        evidence=None if evidence is None else FieldEvidence(**evidence),
+        source=field["source"],
+    )
+
+
+def human_leaves(human: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    """Every leaf of a person's record with its path; an absent object and an empty list are one."""
+    if isinstance(human, Mapping):
+        parts: list[tuple[str, Any]] = [(str(name), value) for name, value in human.items()]
+    elif isinstance(human, list) and human:
+        parts = [(str(index), value) for index, value in enumerate(human)]
+    else:
+        return [(prefix, human)]
+    return [leaf for name, value in parts for leaf in human_leaves(value, _join(prefix, name))]
+
+
+def _replaced(human: Mapping[str, Any] | None, prefix: str = "") -> list[str]:
+    """Paths below which nothing of the model's reading is left."""
+    found: list[str] = []
+    for name, value in (human or {}).items():
+        path = _join(prefix, str(name))
+        found += _replaced(value, path) if isinstance(value, Mapping) else [path]
+    return found
+
+
+def _join(prefix: str, name: str) -> str:
+    return f"{prefix}.{name}" if prefix else name

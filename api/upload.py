@@ -1,0 +1,192 @@
+"""POST /extract's body: multipart or JSON -> one `Upload`, bounded and validated."""
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fastapi import Request
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+
+from api.errors import InvalidRequest, UnsupportedMediaType
+from api.json_body import JSON, parse_json, parse_model
+from api.schemas import ExtractBody
+from extraction.errors import DocumentTooLarge
+from extraction.prompt import AnswerFormat
+
+AUTO = "auto"
+MULTIPART = "multipart/form-data"
+_FORM_FIELDS = frozenset({"document_type", "fields", "reasoning", "format", "ocr", "split"})
+_MOST_FORM_FIELDS = 250
+_FORM_FIELD_BYTES = 20_000
+_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One document and what a caller wants of it.
+
+    Attributes:
+        content: the file's bytes.
+        document_type: name of the type, or "auto".
+        fields: top-level fields to answer; empty for all.
+        reasoning: whether the model thinks first.
+        answer_format: how the model writes its answer.
+        use_lines: whether the line reader's lines go into the prompt.
+        split_pages: whether each page is a document of its own.
+        idempotency_key: the caller's; None where there is none.
+    """
+
+    content: bytes = field(repr=False)
+    document_type: str = AUTO
+    fields: tuple[str, ...] = ()
+    reasoning: bool = False
+    answer_format: AnswerFormat = AnswerFormat.JSON
+    use_lines: bool = True
+    split_pages: bool = False
+    idempotency_key: str | None = None
+
+    def options(self) -> dict[str, Any]:
+        """What the prediction's row keeps, so that a worker can do the same later."""
+        return {
+            "reasoning": self.reasoning,
+            "format": str(self.answer_format),
+            "ocr": self.use_lines,
+        }
+
+    def content_sha256(self) -> bytes:
+        """The hash that names the document."""
+        return hashlib.sha256(self.content).digest()
+
+    def body_sha256(self) -> bytes:
+        """Equal for requests that ask for the same, however they were encoded.
+
+        The bytes on the wire would not do: every client draws a new multipart boundary.
+        """
+        parts = (
+            self.content_sha256().hex(),
+            *(self.document_type, str(self.reasoning), str(self.answer_format)),
+            *(str(self.use_lines), str(self.split_pages), *sorted(set(self.fields))),
+        )
+        return hashlib.sha256("\0".join(parts).encode()).digest()
+
+    def page(self, index: int, content: bytes) -> "Upload":
+        """One page of this upload as an upload of its own, under a key that is derived."""
+        key = self.idempotency_key
+        derived = None if key is None else f"{key}#page-{index}"
+        return replace(self, content=content, split_pages=False, idempotency_key=derived)
+
+
+def stored_upload(
+    content: bytes, document_type: str, fields: list[str] | None, options: Mapping[str, Any]
+) -> Upload:
+    """The upload that a prediction's row was made from."""
+    return Upload(
+        content=content,
+        document_type=document_type,
+        fields=tuple(fields or ()),
+        reasoning=bool(options["reasoning"]),
+        answer_format=AnswerFormat(options["format"]),
+        use_lines=bool(options["ocr"]),
+    )
+
+
+async def read_upload(request: Request, max_bytes: int) -> Upload:
+    """The upload of a request.
+
+    Args:
+        request: its body has not been read; how much is read is bounded by `api.body_limit`.
+        max_bytes: the largest accepted document.
+
+    Raises:
+        UnsupportedMediaType: neither multipart nor JSON.
+        InvalidRequest: names each part at fault.
+        DocumentTooLarge: the file has more bytes than accepted.
+    """
+    key = request.headers.get("idempotency-key")
+    if key is not None and not _KEY.fullmatch(key):
+        raise InvalidRequest({"Idempotency-Key": "1 to 200 printable ASCII characters, no spaces"})
+    declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if declared == MULTIPART:
+        content, body = await _read_form(request)
+    elif declared == JSON:
+        content, body = _read_json(await request.body())
+    else:
+        raise UnsupportedMediaType(f"{MULTIPART} or {JSON}")
+    if len(content) > max_bytes:
+        raise DocumentTooLarge("bytes", len(content), max_bytes)
+    return Upload(
+        content=content,
+        document_type=body.document_type,
+        fields=_names(body.fields),
+        reasoning=body.reasoning,
+        answer_format=AnswerFormat(body.format),
+        use_lines=body.ocr in {"on", True},
+        split_pages=body.split == "pages",
+        idempotency_key=key,
+    )
+
+
+async def _read_form(request: Request) -> tuple[bytes, ExtractBody]:
+    try:
+        form = await request.form(
+            max_files=1, max_fields=_MOST_FORM_FIELDS, max_part_size=_FORM_FIELD_BYTES
+        )
+    except (MultiPartException, HTTPException) as error:
+        why = error.message if isinstance(error, MultiPartException) else str(error.detail)
+        raise InvalidRequest({"body": why}) from None
+    try:
+        file = _only_file(form)
+        content = await file.read()
+    finally:
+        await form.close()
+    return content, parse_model(ExtractBody, {**_form_values(form), "content_base64": "-"})
+
+
+def _only_file(form: FormData) -> UploadFile:
+    file = form.get("file")
+    if not isinstance(file, UploadFile):
+        raise InvalidRequest({"file": "send the document as a file part named file"})
+    others = sorted({name for name in form if name not in _FORM_FIELDS and name != "file"})
+    if others:
+        raise InvalidRequest({name[:200]: "there is no such field" for name in others})
+    return file
+
+
+def _form_values(form: FormData) -> dict[str, Any]:
+    """The text parts as JSON would have them; an empty one is as good as none."""
+    values: dict[str, Any] = {}
+    for name in _FORM_FIELDS & set(form):
+        texts = [text for text in form.getlist(name) if isinstance(text, str)]
+        if len(texts) != len(form.getlist(name)):
+            raise InvalidRequest({name: "it is text, not a file"})
+        if name == "fields":
+            values[name] = ",".join(texts)
+        elif len(texts) > 1:
+            raise InvalidRequest({name: "send it once"})
+        elif texts[0]:
+            values[name] = texts[0]
+    return values
+
+
+def _read_json(body: bytes) -> tuple[bytes, ExtractBody]:
+    given = parse_model(ExtractBody, parse_json(body))
+    text = given.content_base64
+    # A data URL is what browsers make of a file.
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    try:
+        return base64.b64decode(text, validate=True), given
+    except (binascii.Error, ValueError):
+        raise InvalidRequest({"content_base64": "it is no base64"}) from None
+
+
+def _names(given: list[str] | str) -> tuple[str, ...]:
+    parts = given.split(",") if isinstance(given, str) else given
+    return tuple(dict.fromkeys(name.strip() for name in parts if name.strip()))
+

@@ -1,0 +1,128 @@
+"""The machine-readable zone joins the model's reading of the printed zone.
+
+What a check digit proves wins over the model. What no digit protects (names, states, sex) is taken
+from the zone where the two differ, because OCR-B is read more surely than small print; a printed
+name that the zone's spelling can stand for is kept, because it still has its diacritics.
+"""
+
+from collections.abc import Mapping
+
+from extraction.checks import zone_record
+from extraction.confidence import zone_confidence
+from extraction.document_types.base import DocumentType
+from extraction.document_types.passport import Passport
+from extraction.errors import InvalidMrz
+from extraction.evidence import Evidence, ReadField, Source
+from extraction.mrz import FoundMrz, transliterate
+from extraction.record import to_json
+
+_PROTECTED = frozenset({"document_number", "date_of_birth", "date_of_expiry", "personal_number"})
+_NAMES = frozenset({"surname", "given_names"})
+# Our field -> the zone's own name of the characters.
+_SLOT = {
+    "document_type": "document_code",
+    "issuing_country": "issuing_state",
+    "surname": "names",
+    "given_names": "names",
+    "personal_number": "optional_data",
+}
+
+
+def with_zone(
+    fields: Mapping[str, ReadField], found: FoundMrz, document_type: DocumentType
+) -> dict[str, ReadField]:
+    """The model's fields with those of the zone laid over them.
+
+    Args:
+        fields: what the model read, by path.
+        found: the zone.
+        document_type: with the asked fields; nothing else is added.
+    """
+    merged = dict(fields)
+    zone = zone_record(found.mrz)
+    asked = set(document_type.field_names)
+    proven = found.mrz.proven_fields
+    has_digit = {digit.name for digit in found.mrz.digits}
+    for name in Passport.model_fields:
+        value = getattr(zone, name) if name != "mrz" else None
+        if value is None or name not in asked:
+            continue
+        printed = merged.get(name)
+        protected = name in _PROTECTED and name in has_digit
+        if _keeps_printed(name, printed, to_json(value), protected=protected, proven=proven):
+            continue
+        confidence = zone_confidence(
+            protected=protected, proven=name in proven, digits_agree=found.mrz.is_proven
+        )
+        merged[name] = ReadField(
+            path=name,
+            value=to_json(value),
+            raw=_raw(found, name),
+            confidence=confidence,
+            evidence=_place(found, name),
+            source=Source.MRZ,
+        )
+    if "mrz" in asked:
+        for index, line in enumerate(found.mrz.lines):
+            path = f"mrz.lines.{index}"
+            merged[path] = ReadField(
+                path=path,
+                value=line,
+                raw=line,
+                confidence=zone_confidence(
+                    protected=True, proven=found.mrz.is_proven, digits_agree=True
+                ),
+                evidence=_line_place(found, index),
+                source=Source.MRZ,
+            )
+    return merged
+
+
+def _keeps_printed(
+    name: str,
+    printed: ReadField | None,
+    zone_value: object,
+    *,
+    protected: bool,
+    proven: frozenset[str],
+) -> bool:
+    if printed is None or printed.value is None:
+        return False
+    if name in _NAMES:
+        return _spells(str(printed.value), str(zone_value))
+    if protected:
+        return name not in proven
+    return False
+
+
+def _spells(printed: str, zone: str) -> bool:
+    """Whether Doc 9303 would write the printed name as the zone does, whole or truncated."""
+    try:
+        there = zone.replace(" ", "")
+        here = transliterate(printed).replace("<", "")
+    except InvalidMrz:
+        return False
+    return here == there or (len(there) > 10 and here.startswith(there))  # noqa: PLR2004
+
+
+def _raw(found: FoundMrz, name: str) -> str:
+    slot_name = _SLOT.get(name, name)
+    if not found.mrz.format.has_slot(slot_name):
+        return "\n".join(found.mrz.lines)
+    return found.mrz.format.slot(slot_name).span.of(found.mrz.lines)
+
+
+def _place(found: FoundMrz, name: str) -> Evidence | None:
+    slot_name = _SLOT.get(name, name)
+    if not found.mrz.format.has_slot(slot_name):
+        return None
+    return _line_place(found, found.mrz.format.slot(slot_name).span.line)
+
+
+def _line_place(found: FoundMrz, index: int) -> Evidence | None:
+    lines = found.lines[index] if index < len(found.lines) else ()
+    if not lines:
+        return None
+    box = lines[0].box.union(*(line.box for line in lines[1:]))
+    text = "".join(line.text for line in lines)
+    return Evidence(lines[0].page, box, text, score=min(line.score for line in lines))
