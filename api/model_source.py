@@ -1,4 +1,4 @@
-"""From the settings to what is served: the model's traits, its engine, the parts that read pages."""
+"""From the settings to what is served: traits, engine, and the parts that read pages."""
 
 from dataclasses import replace
 

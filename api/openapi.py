@@ -82,7 +82,7 @@ def install_openapi(app: FastAPI) -> None:
             app.openapi_schema = _document(app)
         return app.openapi_schema
 
-    app.openapi = openapi  # type: ignore[method-assign] - FastAPI's documented way
+    app.openapi = openapi  # type: ignore[method-assign] # the way that FastAPI documents
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

@@ -272,15 +272,3 @@ class DocumentTypeList(Answer):
     """The types that can be asked for: built-in ones first."""
 
     document_types: list[DocumentTypeAnswer]
-
-
-class Problem(BaseModel):
-    """An error, as RFC 9457 has it; further members are facts of the case."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: str = Field(description="Stable.", examples=["/problems/unsupported-format"])
-    title: str
-    status: int
-    detail: str = Field(description="What to change.")
-    request_id: str | None = None

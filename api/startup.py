@@ -105,7 +105,7 @@ class Startup:
             self._ready.mark(part, Progress.STARTING)
             try:
                 result = await step()
-            except Exception as error:  # noqa: BLE001 - told, logged, tried again
+            except Exception as error:
                 self._ready.mark(part, Progress.FAILED, _why(error))
                 logger.warning("start step failed", part=part, exc_info=error)
                 await asyncio.sleep(pause)
@@ -211,7 +211,7 @@ class Startup:
         try:
             async with self._services.sessions() as session, session.begin():
                 swept = await sweep_blobs(session, self._services.blobs)
-        except Exception as error:  # noqa: BLE001 - the next start or erasure tries again
+        except Exception as error:
             logger.warning("blobs not swept", exc_info=error)
         else:
             if swept:
@@ -224,7 +224,7 @@ class Startup:
             self._ready.mark(Part.QUEUE, Progress.READY)
             try:
                 await run_jobs(self._services)
-            except Exception as error:  # noqa: BLE001 - told, logged, started again
+            except Exception as error:
                 self._ready.mark(Part.QUEUE, Progress.FAILED, _why(error))
                 logger.warning("job queue stopped", exc_info=error)
             if time.monotonic() - began > _LONGEST_PAUSE_SECONDS:

@@ -174,6 +174,8 @@ class Extractor:
             style=self.readers.traits.style,
         )
         reading = _Reading(asked, pages, lines, sure, find_zone(asked.document_type, lines))
+        if not any(spec.asked for spec in asked.document_type.fields):
+            return self._record_of(reading, None, stages, ())
         if not lines and not self.readers.traits.sees_images:
             if not request.use_lines or self.readers.lines is None:
                 raise ModelCannotSee

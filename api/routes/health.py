@@ -96,7 +96,7 @@ async def metrics(services: ServicesDep) -> Response:
         async with asyncio.timeout(_DATABASE_TIMEOUT_SECONDS):
             async with services.sessions() as session:
                 services.metrics.set_unfinished(await count_unfinished(session))
-    except Exception as error:  # noqa: BLE001 - a scrape without the database is still worth it
+    except Exception as error:
         logger.debug("unfinished predictions not counted", exc_info=error)
     content = await services.metrics.render(services.engine)
     return Response(content, media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -268,7 +268,7 @@ def by_check_digit(
     """The one repair with fewest changes that makes every check digit agree.
 
     Tried in the alphanumeric fields alone. A unit of change is a character, or a whole run of the
-    same one (OOOO for 0000), in at most two units for each field. With no such repair, or with
+    same one (OOOO for 0000); in each field one unit, or two where both were read as letters. With no such repair, or with
     several of the same size, `lines` come back as they are. A visa has no composite, and one digit
     is met by chance too often: there no second repair of any size may exist.
     """
@@ -338,13 +338,20 @@ def _rewrites(
         for chosen in combinations(units, count):
             if any(a[0] < b[1] and b[0] < a[1] for a, b in combinations(chosen, 2)):
                 continue  # they overlap
+            if count > 1 and any(text[start].isdigit() for start, _, _ in chosen):
+                continue  # pairs of digits are many, and one meets two check digits by chance
             rewritten = text
             for start, end, new in chosen:
                 rewritten = rewritten[:start] + new * (end - start) + rewritten[end:]
             rows = list(lines)
             _write(rows, [], slot, rewritten, Proof.CHECK_DIGIT)
             if digit is None or agrees(format_, digit, rows):
-                yield count, rewritten
+                yield sum(_unit_cost(text[start]) for start, _, _ in chosen), rewritten
+
+
+def _unit_cost(read: str) -> int:
+    """Numbers are mostly digits: a letter read for a digit is likelier than a digit for a letter."""
+    return 3 if read.isdigit() else 2
 
 
 def _units(text: str) -> Iterator[tuple[int, int, str]]:

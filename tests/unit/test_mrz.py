@@ -20,7 +20,7 @@ ERIKSSON = {
     "date_of_expiry": date(2012, 4, 15),
 }
 LETTERS = st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
-NAME = st.lists(st.text(LETTERS, min_size=1, max_size=8), min_size=1, max_size=2).map(" ".join)
+NAME = st.lists(st.text(LETTERS, min_size=1, max_size=6), min_size=1, max_size=2).map(" ".join)
 NUMBER = st.text(st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"), min_size=1, max_size=9)
 BIRTH = st.dates(date(1927, 1, 1), TODAY)
 ICAO_FORMATS = [f for f in MrzFormat if f is not MrzFormat.FRA_ID]

@@ -14,11 +14,9 @@ from trainer.synth import receipt_lookalikes, travel_lookalikes
 from trainer.synth.dice import chance
 from trainer.synth.sheet_of_lines import LineSheet, amount, day
 
-_LOCALES = ("en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT") + (
-    "nl_NL",
-    "pl_PL",
-    "pt_BR",
-    "tr_TR",
+_LOCALES = (
+    *("en_US", "en_GB", "de_DE", "fr_FR", "es_ES", "it_IT"),
+    *("nl_NL", "pl_PL", "pt_BR", "tr_TR"),
 )
 _Size = tuple[float, int]  # height over width, and average characters across
 _SHEETS = ((1.414, 90), (1.414, 75), (1.3, 110), (0.707, 100), (0.75, 60), (2.0, 50))
@@ -297,6 +295,7 @@ def _written(
     aspect, columns = rng.choice(sizes)
     sheet = LineSheet(rng, fake, aspect, columns)
     write(sheet)
-    if not sheet.lines:
+    if not sheet.lines:  # everything fell off the page
+        sheet = LineSheet(rng, fake, aspect, columns)
         sheet.row(fake.word())
     return sheet.lines

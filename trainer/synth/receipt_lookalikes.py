@@ -80,10 +80,8 @@ def _delivery_note(sheet: LineSheet) -> None:
 
 def _price_list(sheet: LineSheet) -> None:
     rng = sheet.rng
-    sheet.row(
-        f"{sheet.fake.company()} {rng.choice(('Price list', 'Preisliste', 'Tarifs', 'Catalogue', 'Listino prezzi'))} {rng.randint(2005, 2026)}",
-        scale=1.3,
-    )
+    title = rng.choice(("Price list", "Preisliste", "Tarifs", "Catalogue", "Listino prezzi"))
+    sheet.row(f"{sheet.fake.company()} {title} {rng.randint(2005, 2026)}", scale=1.3)
     for _ in range(rng.randint(6, 40)):
         code = number(sheet) if chance(rng, 0.5) else ""
         sheet.row((0.0, f"{code} {goods(sheet)}"), (0.8, amount(rng)))
