@@ -21,7 +21,7 @@ def extract(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...",
+            metavar="FILE",
             exists=True,
             dir_okay=False,
             help="Images or PDF files.",

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +17,21 @@ class Flights:
 
     def __init__(self) -> None:
         self._flights: dict[UUID, Flight] = {}
+        self._held: set[UUID] = set()
         self._turns: dict[tuple[UUID, str], asyncio.Lock] = {}
+
+    @contextlib.contextmanager
+    def holding(self, prediction_id: UUID) -> Iterator[None]:
+        """Ours, although it is not computed yet; from before its row can be seen by anybody."""
+        self._held.add(prediction_id)
+        try:
+            yield
+        finally:
+            self._held.discard(prediction_id)
+
+    def holds(self, prediction_id: UUID) -> bool:
+        """Whether this process computes it or is about to."""
+        return prediction_id in self._held or prediction_id in self._flights
 
     def begin(self, prediction_id: UUID, work: Coroutine[Any, Any, Prediction | None]) -> Flight:
         """Compute in a task of its own, which goes on when the one who asked hangs up."""

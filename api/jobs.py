@@ -3,28 +3,39 @@
 A job is added in the transaction of its prediction, so that there is never one without the other.
 A worker shows that it lives by a heartbeat. Jobs of one that does not any more, because its process
 was killed, are taken up again; how often they were begun is counted with them, so that a document
-that kills its worker cannot do so for ever (`api.predict.work_off`).
+that kills its worker cannot do so for ever (`work_off`).
 """
 
 import asyncio
+import time
 from typing import Any
 from uuid import UUID
 
 import procrastinate
 import structlog
 from procrastinate.exceptions import ProcrastinateException
-from procrastinate.manager import JobManager
-from procrastinate.tasks import configure_task
-from sqlalchemy.ext.asyncio import AsyncSession
 
+from api.compute import JOB_PATIENCE_SECONDS, LONGEST_PAUSE_SECONDS, Work, compute, failure, finish
 from api.dependencies import Services
-from api.predict import sweep_abandoned, work_off
+from api.enqueue import QUEUE, TASK
+from api.errors import ProcessingFailed
+from api.predict import sweep_abandoned
+from api.problems import log_problem, problem_of
+from api.type_lookup import find_type
+from api.upload import AUTO, stored_upload
+from db.errors import NotFound
+from db.queries.documents import get_document
+from db.queries.predictions import get_prediction, set_running
 from db.sessions import driver_url
+from db.tables import Prediction, State
+from extraction.errors import EngineUnavailable
+from extraction.pages import Page
 
-QUEUE = "extract"
-TASK = "extract"
 STALLED_SECONDS = 20.0
 """A worker that was silent for so long is taken for dead."""
+
+MOST_ATTEMPTS = 5
+"""How often a job is begun before its document is given up."""
 
 _HEARTBEAT_SECONDS = 4.0
 _POLL_SECONDS = 5.0
@@ -34,17 +45,6 @@ _MOST_ATTEMPTS = 50
 _SWEEP_SECONDS = 15.0
 
 logger = structlog.get_logger(__name__)
-
-
-async def add_job(session: AsyncSession, tenant_id: UUID, prediction_id: UUID) -> None:
-    """Add the job of a prediction, in the session's transaction; workers hear of its commit."""
-    connection = await (await session.connection()).get_raw_connection()
-    # Never opened: the statement goes over the session's own connection.
-    manager = JobManager(procrastinate.PsycopgConnector())
-    deferrer = configure_task(
-        name=TASK, job_manager=manager, queue=QUEUE, connection=connection.driver_connection
-    )
-    await deferrer.defer_async(tenant_id=str(tenant_id), prediction_id=str(prediction_id))
 
 
 async def run_jobs(services: Services, *, stalled_seconds: float = STALLED_SECONDS) -> None:
@@ -73,6 +73,41 @@ async def run_jobs(services: Services, *, stalled_seconds: float = STALLED_SECON
         await services.flights.end()
         await services.presence.stop()
         raise
+
+
+async def work_off(services: Services, tenant_id: UUID, prediction_id: UUID, attempts: int) -> None:
+    """A worker's share: compute a queued prediction from what is stored.
+
+    A model that is not there is waited for, so that only a process that dies counts as an attempt.
+
+    Args:
+        services: of the app.
+        tenant_id: whose.
+        prediction_id: which.
+        attempts: how often it was begun before.
+    """
+    try:
+        async with services.sessions.begin() as session:
+            if not await set_running(session, tenant_id, prediction_id):
+                return
+            prediction = await get_prediction(session, tenant_id, prediction_id)
+            document = await get_document(session, tenant_id, prediction.document_id)
+    except NotFound:
+        return  # erased meanwhile
+    with structlog.contextvars.bound_contextvars(request_id=prediction.request_id):
+        if attempts >= MOST_ATTEMPTS:
+            failure = failure(ProcessingFailed(attempts))
+            await finish(services, tenant_id, prediction_id, failure)
+            services.metrics.count_prediction(prediction.document_type, State.FAILED)
+            return
+        work = _compute_job(services, tenant_id, prediction, document.blob_key)
+        flight = services.flights.begin(prediction_id, work)
+        try:
+            await asyncio.shield(flight)
+        except asyncio.CancelledError:
+            flight.cancel()
+            await asyncio.gather(flight, return_exceptions=True)
+            raise
 
 
 async def rescue_jobs(app: Any, stalled_seconds: float) -> int:
@@ -141,3 +176,53 @@ async def _keep_sweeping(services: Services) -> None:
         if interrupted:
             logger.warning("predictions of dead processes ended", prediction_count=interrupted)
         await asyncio.sleep(_SWEEP_SECONDS)
+
+
+async def _compute_job(
+    services: Services, tenant_id: UUID, prediction: Prediction, blob_key: str
+) -> Prediction | None:
+    try:
+        content = await services.blobs.get(blob_key)
+        upload = stored_upload(
+            content, prediction.document_type, prediction.asked_fields, prediction.options
+        )
+        document_type = None
+        if upload.document_type != AUTO:
+            async with services.sessions.begin() as session:
+                document_type = await find_type(
+                    session, tenant_id, upload.document_type, prediction.document_type_version
+                )
+        began = time.monotonic()
+        pages = await _patiently_decode(services, content)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the row says it
+        return await _fail(services, tenant_id, prediction, error)
+    work = Work(
+        tenant_id=tenant_id,
+        prediction_id=prediction.id,
+        document_id=prediction.document_id,
+        upload=upload,
+        document_type=document_type,
+        pages=pages,
+        patient=True,
+        seconds={"decode": time.monotonic() - began},
+    )
+    return await compute(services, work)
+
+
+async def _patiently_decode(services: Services, content: bytes) -> list[Page]:
+    deadline = time.monotonic() + JOB_PATIENCE_SECONDS
+    while True:
+        try:
+            return await services.extractor.decode(content)
+        except EngineUnavailable as error:  # its parts are still being loaded
+            if time.monotonic() >= deadline:
+                raise
+            await asyncio.sleep(min(error.retry_after_seconds, LONGEST_PAUSE_SECONDS))
+
+
+async def _fail(
+    services: Services, tenant_id: UUID, prediction: Prediction, error: BaseException
+) -> Prediction | None:
+    log_problem(problem_of(error), error)
+    services.metrics.count_prediction(prediction.document_type, State.FAILED)
+    return await finish(services, tenant_id, prediction.id, failure(error))

@@ -40,6 +40,7 @@ class Upload:
         use_lines: whether the line reader's lines go into the prompt.
         split_pages: whether each page is a document of its own.
         idempotency_key: the caller's; None where there is none.
+        content_sha256: the hash that names the document.
     """
 
     content: bytes = field(repr=False)
@@ -50,6 +51,10 @@ class Upload:
     use_lines: bool = True
     split_pages: bool = False
     idempotency_key: str | None = None
+    content_sha256: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "content_sha256", hashlib.sha256(self.content).digest())
 
     def options(self) -> dict[str, Any]:
         """What the prediction's row keeps, so that a worker can do the same later."""
@@ -59,17 +64,13 @@ class Upload:
             "ocr": self.use_lines,
         }
 
-    def content_sha256(self) -> bytes:
-        """The hash that names the document."""
-        return hashlib.sha256(self.content).digest()
-
     def body_sha256(self) -> bytes:
         """Equal for requests that ask for the same, however they were encoded.
 
         The bytes on the wire would not do: every client draws a new multipart boundary.
         """
         parts = (
-            self.content_sha256().hex(),
+            self.content_sha256.hex(),
             *(self.document_type, str(self.reasoning), str(self.answer_format)),
             *(str(self.use_lines), str(self.split_pages), *sorted(set(self.fields))),
         )
@@ -189,4 +190,3 @@ def _read_json(body: bytes) -> tuple[bytes, ExtractBody]:
 def _names(given: list[str] | str) -> tuple[str, ...]:
     parts = given.split(",") if isinstance(given, str) else given
     return tuple(dict.fromkeys(name.strip() for name in parts if name.strip()))
-

@@ -41,7 +41,7 @@ Post = Callable[[Path, dict[str, str]], Awaitable[dict[str, Any]]]
 
 async def post(client: httpx.AsyncClient, path: Path, form: dict[str, str]) -> dict[str, Any]:
     """The prediction for one file; {} where the service cannot read it."""
-    content = path.read_bytes()
+    content = await asyncio.to_thread(path.read_bytes)
     for _ in range(RETRIES):
         response = await client.post("/extract", data=form, files={"file": (path.name, content)})
         if response.status_code not in {429, 503}:

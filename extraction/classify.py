@@ -10,7 +10,7 @@ below which a document counts as unknown, on kinds of documents that the model h
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -56,7 +56,7 @@ class TypeClassifier:
         weights: shape (labels, features).
         bias: shape (labels,).
         temperature: the scores are divided by it before the softmax.
-        threshold: a type is named only where its probability is at least this.
+        thresholds: for each label but "unknown", the least probability at which it is named.
     """
 
     labels: tuple[str, ...]
@@ -65,7 +65,7 @@ class TypeClassifier:
     weights: NDArray[np.float64]
     bias: NDArray[np.float64]
     temperature: float
-    threshold: float
+    thresholds: Mapping[str, float]
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
@@ -86,8 +86,10 @@ class TypeClassifier:
             weights=_array(content["weights"]),
             bias=_array(content["bias"]),
             temperature=float(content["temperature"]),
-            threshold=float(content["threshold"]),
+            thresholds={name: float(least) for name, least in content["thresholds"].items()},
         )
+        if set(found.thresholds) != set(found.labels) - {UNKNOWN} or UNKNOWN not in found.labels:
+            raise ValueError(f"{source.name} lacks a threshold, or the label {UNKNOWN}")
         shape = (len(found.labels), len(FEATURES))
         arrays = (found.mean, found.scale, found.weights, found.bias)
         if [array.shape for array in arrays] != [shape[1:], shape[1:], shape, shape[:1]]:
@@ -113,12 +115,11 @@ class TypeClassifier:
 
     def choose(self, probabilities: NDArray[np.float64]) -> TypeDecision:
         """The decision for a document's probabilities, shape (labels,)."""
-        known = [index for index, label in enumerate(self.labels) if label != UNKNOWN]
-        best = max(known, key=lambda index: probabilities[index])
+        best = int(probabilities.argmax())
         confidence = float(probabilities[best])
-        if confidence >= self.threshold and confidence == probabilities.max():
+        if self.labels[best] != UNKNOWN and confidence >= self.thresholds[self.labels[best]]:
             return TypeDecision(self.labels[best], confidence)
-        return TypeDecision(UNKNOWN, 1.0 - float(sum(probabilities[index] for index in known)))
+        return TypeDecision(UNKNOWN, float(probabilities[self.labels.index(UNKNOWN)]))
 
     def probabilities(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Rows of features, shape (n, features), to rows of probabilities, shape (n, labels)."""

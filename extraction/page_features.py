@@ -31,6 +31,9 @@ _DATE = re.compile(
 )
 _TIME = re.compile(r"\b[0-2]?\d:[0-5]\d(?::[0-5]\d)?\b")
 _FILLERS = re.compile(r"<{2,}|[a-z0-9]<[a-z0-9<]")
+_RUN = re.compile(r"<+")
+# What is left of a line of a zone that was read too badly to be found.
+_ZONE_ROW = re.compile(r"[a-z0-9<]{18,}")
 _PHONE = re.compile(r"\b(?:tel|phone|fax|ph|tlf|telefon)\b|\+\d{2}")
 _WEB = re.compile(r"www\.|https?:|@[a-z]|\.com\b")
 # Characters that may follow an amount at the end of a row: a tax code, a minus sign.
@@ -64,6 +67,8 @@ _SHAPE = (
     "ink",
     "fillers",
     "filler_rows",
+    "filler_run",
+    "zone_row",
     "zone",
     "zone_digits",
 )
@@ -132,6 +137,10 @@ def _shape(lines: Sequence[Line], texts: Sequence[str], zone: FoundMrz | None) -
         min(sum(box.area for box in boxes), 1.0),
         log1p(min(written.count("<"), 60)),
         sum(fillers) / count,
+        log1p(min(max(map(len, _RUN.findall(whole)), default=0), 20)),
+        float(
+            any(text.count("<") > 1 and _ZONE_ROW.search(text.replace(" ", "")) for text in texts)
+        ),
         float(zone is not None),
         sum(passed) / len(passed) if passed else 0.0,
     ]

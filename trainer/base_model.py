@@ -42,7 +42,7 @@ def load_base() -> tuple[LlamaForCausalLM, PreTrainedTokenizerBase]:
 
 
 def special_tokens() -> tuple[str, ...]:
-    """The tokens that the default model has beyond the base: a pair per flat field, and a thought."""
+    """The tokens that the default model has beyond the base: a pair per flat field and thought."""
     names = ["think"]
     for document_type in (PASSPORT, RECEIPT):
         names += [field.name for field in document_type.fields if not field.children]

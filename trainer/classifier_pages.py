@@ -2,9 +2,10 @@
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from trainer.synth.receipts import make_receipt
 RECEIPT = "receipt"
 _NOISE = (0.0, 0.1, 0.2, 0.4)
 _FILLERS = 3
+_ONE_LINE, _TORN = 0.2, 0.55
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,9 @@ def generated_pages(counts: Counts, seed: int) -> Iterator[LabelledPage]:
             lines = _without_zone(make_passport(rng).lines, rng)
         else:
             lines = make_other_page(kind, rng)
+        # The small print of cards and passports over their patterns is hardly ever read well.
+        if (kind == "passport" and chance(rng, 0.5)) or chance(rng, 0.15):
+            lines = _garbled(lines, rng)
         yield LabelledPage(label, kind, misread(lines, rng, rng.choice(_NOISE)))
 
 
@@ -85,12 +90,34 @@ def _without_zone(lines: Sequence[Line], rng: random.Random) -> list[Line]:
         return list(lines)
     zone = [line for line in lines if line.text.count("<") >= _FILLERS]
     kept = [line for line in lines if line not in zone]
-    if chance(rng, 0.4):
+    draw = rng.random()
+    if zone and draw < _ONE_LINE:
+        kept.append(rng.choice(zone))
+    elif draw < _TORN:
         # Cut off, or read in part: what is left proves nothing.
         kept += [_torn(line, rng) for line in zone if chance(rng, 0.6)]
     if chance(rng, 0.3):
         kept = [line for line in kept if not chance(rng, 0.25)]
     return kept or list(lines)
+
+
+def _garbled(lines: Sequence[Line], rng: random.Random) -> list[Line]:
+    """Lines of small print with many wrong letters, some lost; seen on photographed passports."""
+    middle = median(line.box.height for line in lines)
+    rate = rng.uniform(0.05, 0.4)
+    read: list[Line] = []
+    for line in lines:
+        if line.box.height > middle or line.text.count("<") >= _FILLERS:
+            read.append(line)
+        elif not chance(rng, 0.15):
+            text = "".join(
+                rng.choice(("", *"aceinorstuEITl"))
+                if sign.isalpha() and chance(rng, rate)
+                else sign
+                for sign in line.text.replace(" ", rng.choice((" ", "")))
+            )
+            read.append(replace(line, text=text or "i"))
+    return read or list(lines)
 
 
 def _torn(line: Line, rng: random.Random) -> Line:

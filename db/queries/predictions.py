@@ -21,7 +21,7 @@ ERASING = "docloop.erasing"  # read by the trigger of migration 0001
 
 @dataclass(frozen=True, slots=True)
 class NewPrediction:
-    """A request, as it is stored before anything is computed."""
+    """A request, as it is stored before anything is computed; `id` is drawn where it is None."""
 
     document_id: UUID
     document_type: str
@@ -32,6 +32,7 @@ class NewPrediction:
     idempotency_key: str | None = None
     body_sha256: bytes | None = None
     request_id: str | None = None
+    id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ async def begin_prediction(session: AsyncSession, tenant_id: UUID, new: NewPredi
         IdempotencyConflict: the key stands for another body.
     """
     values = {
-        "id": uuid7(),
+        "id": new.id or uuid7(),
         "tenant_id": tenant_id,
         "document_id": new.document_id,
         "document_type": new.document_type,

@@ -75,9 +75,7 @@ def test_td2_and_td1_examples() -> None:
 
 def test_a_long_number_runs_on_in_the_optional_data() -> None:
     """Doc 9303-5, note j, with the specification's own number."""
-    zone = build_mrz(
-        MrzFormat.TD1, document_code="I", document_number="D23145890734", **ERIKSSON
-    )
+    zone = build_mrz(MrzFormat.TD1, document_code="I", document_number="D23145890734", **ERIKSSON)
     assert zone[0] == "I<UTOD23145890<7349<<<<<<<<<<<"
     mrz = parse_mrz(zone, today=TODAY)
     assert mrz.fields.document_number == "D23145890734"
@@ -147,7 +145,10 @@ def test_build_refuses_what_does_not_fit(wrong: dict[str, str]) -> None:
         [],
         ["P<UTO"],
         ["P<UTOERIKSSON<<ANNA<MARIA<<<<<<<<<<<<<<<<<<<"],
-        ["p<utoeriksson<<anna<maria<<<<<<<<<<<<<<<<<<<", "L898902C36UTO7408122F1204159ZE184226B<<<<<10"],
+        [
+            "p<utoeriksson<<anna<maria<<<<<<<<<<<<<<<<<<<",
+            "L898902C36UTO7408122F1204159ZE184226B<<<<<10",
+        ],
         ["<" * 44, "L898902C36UTO7408122F1204159ZE184226B<<<<<10"],
     ],
 )

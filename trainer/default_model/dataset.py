@@ -28,6 +28,7 @@ from trainer.synth.passports import make_passport
 from trainer.synth.receipts import make_receipt
 
 FOUR = tuple(FIELD_NAMES.values())
+_MOST_THOUGHTS = 5
 
 # Other names under which a caller's own type might ask for the same thing.
 _TYPE_NAMES = ("invoice", "bill", "expense", "purchase", "ticket")
@@ -56,6 +57,12 @@ class Mix:
         renamed: share of receipts asked under a caller's names.
         reasoning: share of examples with a thought before the answer.
         entity_tokens: share of passports answered in entity tokens.
+        transcript: share of real receipts shown as the annotators read them.
+        misread: share of real receipts with more misreadings than our OCR's own.
+        whole: share of real receipts asked for all four answers.
+        four_of_generated: share of generated receipts asked for SROIE's four fields.
+        partial_receipts: share of generated receipts asked for some fields.
+        partial_passports: share of passports asked for some fields.
     """
 
     sroie: int
@@ -65,6 +72,12 @@ class Mix:
     renamed: float = 0.08
     reasoning: float = 0.03
     entity_tokens: float = 0.2
+    transcript: float = 0.15
+    misread: float = 0.15
+    whole: float = 0.65
+    four_of_generated: float = 0.3
+    partial_receipts: float = 0.3
+    partial_passports: float = 0.4
 
 
 def build_examples(
@@ -74,8 +87,9 @@ def build_examples(
     rng: random.Random,
 ) -> list[Example]:
     """The training set in its order; the same for the same arguments."""
-    examples = [_from_sroie(receipt, mix, rng) for receipt in _passes(receipts, mix.sroie, rng)]
-    examples += [_from_generated(document, mix, rng) for document in generated]
+    asker = _Asker(mix, rng)
+    examples = [asker.of_sroie(receipt) for receipt in _passes(receipts, mix.sroie, rng)]
+    examples += [asker.of_generated(document) for document in generated]
     rng.shuffle(examples)
     return examples
 
@@ -140,54 +154,66 @@ def _passes(receipts: Sequence[ReadReceipt], count: int, rng: random.Random) -> 
     return drawn[:count]
 
 
-def _from_sroie(receipt: ReadReceipt, mix: Mix, rng: random.Random) -> Example:
-    lines: Sequence[Line] = receipt.lines
-    draw = rng.random()
-    if draw < 0.15:
-        lines = receipt.transcript
-    elif draw < 0.3:
-        lines = misread(receipt.lines, rng, 0.01)
-    names = FOUR if rng.random() < 0.65 else tuple(rng.sample(FOUR, rng.randint(1, 3)))
-    return _receipt_example(names, lines, receipt.record, mix, rng, f"sroie/{receipt.id}")
+class _Asker:
+    """Turns a document into an example, asked in one of many ways."""
+
+    def __init__(self, mix: Mix, rng: random.Random) -> None:
+        self._mix, self._rng = mix, rng
+
+    def of_sroie(self, receipt: ReadReceipt) -> Example:
+        lines: Sequence[Line] = receipt.lines
+        draw = self._rng.random()
+        if draw < self._mix.transcript:
+            lines = receipt.transcript
+        elif draw < self._mix.transcript + self._mix.misread:
+            lines = misread(receipt.lines, self._rng, 0.01)
+        all_four = self._rng.random() < self._mix.whole
+        names = FOUR if all_four else tuple(self._rng.sample(FOUR, self._rng.randint(1, 3)))
+        return self._of_receipt(names, lines, receipt.record, f"sroie/{receipt.id}")
+
+    def of_generated(self, document: SyntheticDocument) -> Example:
+        if document.document_type == RECEIPT.name:
+            return self._of_receipt(
+                self._receipt_names(), document.lines, document.record, "generated/receipt"
+            )
+        names = [name for name in PASSPORT.field_names if PASSPORT.field(name).asked]
+        if self._rng.random() < self._mix.partial_passports:
+            names = self._rng.sample(names, self._rng.randint(1, 8))
+        as_entities = self._rng.random() < self._mix.entity_tokens
+        asked = Asked(PASSPORT.select(tuple(names)), _format(as_entities=as_entities))
+        return self._with_thought(asked, document.lines, document.record, "generated/passport")
+
+    def _receipt_names(self) -> tuple[str, ...]:
+        draw = self._rng.random()
+        if draw < self._mix.four_of_generated:
+            return FOUR
+        if draw < self._mix.four_of_generated + self._mix.partial_receipts:
+            return tuple(self._rng.sample(RECEIPT.field_names, self._rng.randint(1, 8)))
+        return RECEIPT.field_names
+
+    def _of_receipt(
+        self, names: tuple[str, ...], lines: Sequence[Line], record: dict[str, Any], source: str
+    ) -> Example:
+        document_type = RECEIPT.select(names)
+        if self._rng.random() < self._mix.renamed and set(names) <= set(_SYNONYMS):
+            document_type, record = _renamed(document_type, record, self._rng)
+        flat = all(not field.children for field in document_type.fields)
+        as_entities = flat and self._rng.random() < self._mix.entity_tokens / 5
+        asked = Asked(document_type, _format(as_entities=as_entities))
+        return self._with_thought(asked, lines, record, source)
+
+    def _with_thought(
+        self, asked: Asked, lines: Sequence[Line], record: dict[str, Any], source: str
+    ) -> Example:
+        if self._rng.random() >= self._mix.reasoning:
+            return make_example(asked, lines, record, source=source)
+        thought = _thought(asked.document_type, lines, record)
+        asked = replace(asked, reasoning=True)
+        return make_example(asked, lines, record, source=source, thought=thought)
 
 
-def _from_generated(document: SyntheticDocument, mix: Mix, rng: random.Random) -> Example:
-    if document.document_type == "receipt":
-        draw = rng.random()
-        names: tuple[str, ...] = RECEIPT.field_names
-        if draw < 0.3:
-            names = FOUR
-        elif draw < 0.6:
-            names = tuple(rng.sample(RECEIPT.field_names, rng.randint(1, 8)))
-        return _receipt_example(
-            names, document.lines, document.record, mix, rng, "generated/receipt"
-        )
-    asked_names = [name for name in PASSPORT.field_names if PASSPORT.field(name).asked]
-    if rng.random() < 0.4:
-        asked_names = rng.sample(asked_names, rng.randint(1, 8))
-    as_entities = rng.random() < mix.entity_tokens
-    asked = Asked(
-        PASSPORT.select(tuple(asked_names)),
-        AnswerFormat.ENTITY_TOKENS if as_entities else AnswerFormat.JSON,
-    )
-    return _with_thought(asked, document.lines, document.record, mix, rng, "generated/passport")
-
-
-def _receipt_example(
-    names: tuple[str, ...],
-    lines: Sequence[Line],
-    record: dict[str, Any],
-    mix: Mix,
-    rng: random.Random,
-    source: str,
-) -> Example:
-    document_type = RECEIPT.select(names)
-    if rng.random() < mix.renamed and set(names) <= set(_SYNONYMS):
-        document_type, record = _renamed(document_type, record, rng)
-    flat = all(not field.children for field in document_type.fields)
-    as_entities = flat and rng.random() < mix.entity_tokens / 5
-    asked = Asked(document_type, AnswerFormat.ENTITY_TOKENS if as_entities else AnswerFormat.JSON)
-    return _with_thought(asked, lines, record, mix, rng, source)
+def _format(*, as_entities: bool) -> AnswerFormat:
+    return AnswerFormat.ENTITY_TOKENS if as_entities else AnswerFormat.JSON
 
 
 def _renamed(
@@ -207,27 +233,12 @@ def _renamed(
     return renamed, {field.name: record[old] for field, old in fields if old in record}
 
 
-def _with_thought(
-    asked: Asked,
-    lines: Sequence[Line],
-    record: dict[str, Any],
-    mix: Mix,
-    rng: random.Random,
-    source: str,
-) -> Example:
-    if rng.random() >= mix.reasoning:
-        return make_example(asked, lines, record, source=source)
-    thought = _thought(asked.document_type, lines, record)
-    asked = replace(asked, reasoning=True)
-    return make_example(asked, lines, record, source=source, thought=thought)
-
-
 def _thought(document_type: DocumentType, lines: Sequence[Line], record: dict[str, Any]) -> str:
     """Says on which line each asked text stands; no more than a small model can learn to say."""
     said: list[str] = []
     for field in document_type.fields:
         value = record.get(field.name)
-        if not isinstance(value, str) or field.kind is Kind.OBJECT or len(said) >= 5:
+        if not isinstance(value, str) or field.kind is Kind.OBJECT or len(said) >= _MOST_THOUGHTS:
             continue
         start = value[:10].casefold()
         line = next((item.text for item in lines if start in item.text.casefold()), None)

@@ -80,4 +80,4 @@ def _cached(cache: Path) -> Iterator[tuple[str, list[Line]]]:
 
 def lines_from(stored: list[dict[str, object]]) -> list[Line]:
     """Lines as `dataclasses.asdict` wrote them."""
-    return [Line(**{**line, "box": Box(**line["box"])}) for line in stored]  # type: ignore[arg-type,dict-item]
+    return [Line(**{**line, "box": Box(**line["box"])}) for line in stored]  # type: ignore[arg-type]

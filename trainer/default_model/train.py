@@ -13,6 +13,8 @@ from trl import SFTConfig, SFTTrainer
 from trainer.base_model import load_base
 from trainer.examples import Example
 
+_IGNORED = -100  # the label of tokens that are not learned
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -99,11 +101,11 @@ class _CompletionTrainer(SFTTrainer):  # type: ignore[misc]
         self,
         model: torch.nn.Module,
         inputs: dict[str, torch.Tensor],
-        return_outputs: bool = False,
+        return_outputs: bool = False,  # noqa: ARG002 - the trainer's signature
         num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor:
         labels = inputs["labels"]
-        wanted = int((labels[0] != -100).sum())
+        wanted = int((labels[0] != _IGNORED).sum())
         logits = model(input_ids=inputs["input_ids"], logits_to_keep=wanted + 1).logits
         count = num_items_in_batch if num_items_in_batch is not None else wanted
         loss: torch.Tensor = torch.nn.functional.cross_entropy(

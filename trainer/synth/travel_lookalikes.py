@@ -34,7 +34,7 @@ def _boarding_pass(sheet: LineSheet) -> None:
         sheet.row(f"Passport {number(sheet)} DOCS OK")
     if chance(rng, 0.3):
         sheet.row(
-            f"M1{fake.last_name()}/{fake.first_name()} E{number(sheet)} FRALHR{number(sheet)}".upper()
+            f"M1{fake.last_name()}/{fake.first_name()} E{number(sheet)} FRALHR{number(sheet)}"
         )
 
 

@@ -1,0 +1,181 @@
+"""The computation of one prediction, finished in the database however it ends.
+
+place -> extraction -> answer -> committed row
+"""
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from api.dependencies import Services
+from api.errors import DatabaseUnavailable, Interrupted, QueueFull, QueueTimeout
+from api.presentation import stored_fields
+from api.problems import log_problem, problem_of
+from api.upload import Upload
+from db.errors import NotFound
+from db.queries.documents import set_lines
+from db.queries.predictions import Answer, finish_prediction
+from db.tables import Prediction, State
+from extraction.document_types.base import DocumentType
+from extraction.errors import EngineUnavailable
+from extraction.extract import Extraction, ExtractRequest
+from extraction.pages import Page
+
+JOB_PATIENCE_SECONDS = 900.0
+"""How long a worker waits for a model: one that is built anew, compiled, takes a few minutes."""
+
+LONGEST_PAUSE_SECONDS = 15.0
+
+_FINISH_PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+_DATABASE_PROBLEM = f"/problems/{DatabaseUnavailable.slug}"
+
+logger = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All that a computation needs."""
+
+    tenant_id: UUID
+    prediction_id: UUID
+    document_id: UUID
+    upload: Upload
+    document_type: DocumentType | None
+    pages: Sequence[Page]
+    patient: bool = False
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
+async def compute(services: Services, work: Work) -> Prediction | None:
+    """The computation of one prediction, finished in the database however it ends.
+
+    Cancelled, it notes that it was interrupted; a worker's stays as it is and is taken up again.
+    """
+    document_type = work.upload.document_type
+    try:
+        extraction = await _extract(services, work)
+    except asyncio.CancelledError:
+        if not work.patient:
+            await finish(services, work.tenant_id, work.prediction_id, failure(Interrupted()))
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the row says it
+        log_problem(problem_of(error), error)
+        answer = failure(error)
+        lines: dict[int, list[Any]] = {}
+    else:
+        document_type = extraction.document_type
+        answer, lines = _answer(extraction), _lines_by_page(extraction)
+        services.metrics.observe_extraction(extraction)
+    began = time.monotonic()
+    finished = await finish(
+        services, work.tenant_id, work.prediction_id, answer, (work.document_id, lines)
+    )
+    services.metrics.observe_stage("commit", time.monotonic() - began)
+    state = State.DONE if answer.error is None else State.FAILED
+    services.metrics.count_prediction(document_type, state)
+    return finished
+
+
+async def _extract(services: Services, work: Work) -> Extraction:
+    """The extraction, once there is a place; a worker waits for the model, a caller does not."""
+    upload = work.upload
+    request = ExtractRequest(
+        content=upload.content,
+        document_type=work.document_type,
+        fields=upload.fields,
+        reasoning=upload.reasoning,
+        answer_format=upload.answer_format,
+        use_lines=upload.use_lines,
+    )
+    deadline = time.monotonic() + JOB_PATIENCE_SECONDS
+    while True:
+        try:
+            async with services.admission.place(patient=work.patient) as place:
+                extraction = await services.extractor.extract(request, work.pages)
+                return _with_timings(extraction, {**work.seconds, "queue": place.waited_seconds})
+        except (EngineUnavailable, QueueFull, QueueTimeout) as error:
+            if not work.patient or time.monotonic() >= deadline:
+                raise
+            await asyncio.sleep(min(error.retry_after_seconds, LONGEST_PAUSE_SECONDS))
+
+
+async def finish(
+    services: Services,
+    tenant_id: UUID,
+    prediction_id: UUID,
+    answer: Answer,
+    lines: tuple[UUID, Mapping[int, list[Any]]] | None = None,
+) -> Prediction | None:
+    """Commit the answer, through a short absence of the database; None where the row is erased."""
+    for pause in (*_FINISH_PAUSES_SECONDS, None):
+        try:
+            async with services.sessions.begin() as session:
+                finished = await finish_prediction(session, tenant_id, prediction_id, answer)
+                if lines is not None:
+                    document_id, by_page = lines
+                    for index, found in by_page.items():
+                        await set_lines(session, tenant_id, document_id, index, found)
+                return finished
+        except NotFound:
+            return None
+        except Exception as error:
+            if pause is None or problem_of(error).body["type"] != _DATABASE_PROBLEM:
+                raise
+            logger.warning("answer not committed yet", prediction_id=str(prediction_id))
+            await asyncio.sleep(pause)
+    raise AssertionError("the last pass returns or raises")
+
+
+def failure(error: BaseException, prediction: Prediction | None = None) -> Answer:
+    asked_id = None if prediction is None else prediction.request_id
+    return Answer(error=problem_of(error, asked_id=asked_id).body)
+
+
+def _with_timings(extraction: Extraction, seconds: Mapping[str, float]) -> Extraction:
+    """The extraction, with what the stages before it and around it took."""
+    total = dict(extraction.timings_seconds)
+    for stage, measured in seconds.items():
+        total[stage] = total.get(stage, 0.0) + measured
+    return replace(extraction, timings_seconds=total)
+
+
+def _answer(extraction: Extraction) -> Answer:
+    return Answer(
+        document_type=extraction.document_type,
+        document_type_version=extraction.document_type_version,
+        record=extraction.record,
+        fields=stored_fields(extraction),
+        checks=[asdict(check) for check in extraction.checks],
+        warnings=list(extraction.warnings),
+        reasoning=extraction.reasoning,
+        entity_tokens=extraction.entity_tokens,
+        type_confidence=extraction.type_confidence,
+        model_version=extraction.model_version,
+        prompt_hash=extraction.prompt_hash,
+        timings={stage: round(s, 4) for stage, s in extraction.timings_seconds.items()},
+        prompt_tokens=extraction.prompt_tokens,
+        completion_tokens=extraction.completion_tokens,
+        finish_reason=extraction.finish_reason,
+        schema_valid=extraction.schema_valid,
+    )
+
+
+def _lines_by_page(extraction: Extraction) -> dict[int, list[Any]]:
+    """The OCR's lines as the pages' rows keep them; a dataset is made of these later."""
+    by_page: dict[int, list[Any]] = {}
+    for line in extraction.lines:
+        box = [round(s, 5) for s in (line.box.left, line.box.top, line.box.right, line.box.bottom)]
+        by_page.setdefault(line.page, []).append(
+            {
+                "text": line.text,
+                "box": box,
+                "score": round(line.score, 4),
+                "quarter_turns": line.quarter_turns,
+            }
+        )
+    return by_page
