@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from sqlalchemy.exc import DataError
 
 from api.dependencies import Services
 from api.errors import DatabaseUnavailable, Interrupted, QueueFull, QueueTimeout
@@ -72,9 +73,14 @@ async def compute(services: Services, work: Work) -> Prediction | None:
         answer, lines = _answer(extraction), _lines_by_page(extraction)
         services.metrics.observe_extraction(extraction)
     began = time.monotonic()
-    finished = await finish(
-        services, work.tenant_id, work.prediction_id, answer, (work.document_id, lines)
-    )
+    try:
+        finished = await finish(
+            services, work.tenant_id, work.prediction_id, answer, (work.document_id, lines)
+        )
+    except (TypeError, ValueError, DataError) as error:  # an answer that no column can hold
+        log_problem(problem_of(error), error)
+        answer = failure(error)
+        finished = await finish(services, work.tenant_id, work.prediction_id, answer)
     services.metrics.observe_stage("commit", time.monotonic() - began)
     state = State.DONE if answer.error is None else State.FAILED
     services.metrics.count_prediction(document_type, state)
@@ -132,6 +138,12 @@ async def finish(
 
 
 def failure(error: BaseException, prediction: Prediction | None = None) -> Answer:
+    """The answer of a prediction that failed.
+
+    Args:
+        error: why.
+        prediction: it, where another request than its own finds it failed.
+    """
     asked_id = None if prediction is None else prediction.request_id
     return Answer(error=problem_of(error, asked_id=asked_id).body)
 

@@ -96,8 +96,8 @@ async def work_off(services: Services, tenant_id: UUID, prediction_id: UUID, att
         return  # erased meanwhile
     with structlog.contextvars.bound_contextvars(request_id=prediction.request_id):
         if attempts >= MOST_ATTEMPTS:
-            failure = failure(ProcessingFailed(attempts))
-            await finish(services, tenant_id, prediction_id, failure)
+            gave_up = failure(ProcessingFailed(attempts))
+            await finish(services, tenant_id, prediction_id, gave_up)
             services.metrics.count_prediction(prediction.document_type, State.FAILED)
             return
         work = _compute_job(services, tenant_id, prediction, document.blob_key)

@@ -174,7 +174,7 @@ def make_formatter(secrets: tuple[str, ...] = ()) -> structlog.stdlib.ProcessorF
             Redactor(secrets),
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
-        keep_exc_info=True,
+        keep_exc_info=False,
         keep_stack_info=False,
     )
 

@@ -9,7 +9,7 @@ from api.settings import Settings
 from extraction.classify import TypeClassifier
 from extraction.confidence import Calibration
 from extraction.engine import Engine
-from extraction.extract import Extractor
+from extraction.extract import Extractor, Readers
 from extraction.lines import LineReader
 from extraction.page_limits import PageLimits
 from extraction.prompt import PromptStyle
@@ -61,7 +61,7 @@ def make_engine(settings: Settings, traits: ModelTraits | None) -> Engine:
             max_model_tokens=settings.max_model_len,
             kv_cache_bytes=settings.kv_cache_bytes,
             max_sequences=settings.engine_max_sequences,
-            images_per_prompt=settings.max_pages,
+            images_per_prompt=settings.max_images,
             enforce_eager=settings.enforce_eager,
             cache_folder=settings.data_dir.expanduser().resolve() / "cache" / "vllm",
             extra_arguments=settings.engine_arguments,
@@ -81,12 +81,13 @@ def page_limits(settings: Settings) -> PageLimits:
 
 def load_extractor(settings: Settings, traits: ModelTraits, engine: Engine) -> Extractor:
     """The serving sentence with its models loaded; blocks for about a second."""
-    return Extractor(
-        engine=engine,
-        line_reader=LineReader(settings.ocr_threads) if settings.ocr_enabled else None,
-        traits=traits,
+    readers = Readers(
+        lines=LineReader(settings.ocr_threads) if settings.ocr_enabled else None,
         classifier=TypeClassifier.load(None),
         calibration=Calibration.load(settings.model_dir),
+        traits=traits,
         page_limits=page_limits(settings),
-        ocr_slots=settings.ocr_slots,
+        max_characters=settings.max_prompt_characters,
+        max_images=settings.max_images,
     )
+    return Extractor(engine, readers, ocr_slots=settings.ocr_slots)

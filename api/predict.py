@@ -88,7 +88,13 @@ async def begin(services: Services, tenant_id: UUID, upload: Upload, *, wait: bo
         prediction_id = known.id if known is not None else uuid7()
         with services.flights.holding(prediction_id):
             stored, is_ours = await _begin_rows(
-                services, tenant_id, upload, document_type, images, prediction_id, wait=wait
+                services,
+                tenant_id,
+                upload,
+                document_type,
+                images=images,
+                prediction_id=prediction_id,
+                wait=wait,
             )
             if not is_ours or not wait:
                 return stored
@@ -174,9 +180,9 @@ async def _begin_rows(
     tenant_id: UUID,
     upload: Upload,
     document_type: DocumentType | None,
+    *,
     images: Sequence[EncodedPage],
     prediction_id: UUID,
-    *,
     wait: bool,
 ) -> tuple[Begun, bool]:
     """Document, pages, prediction and job in one transaction; the blobs are there before its end.

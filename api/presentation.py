@@ -130,8 +130,10 @@ def merge(record: Mapping[str, Any], human: Mapping[str, Any]) -> dict[str, Any]
     merged = dict(record)
     for name, value in human.items():
         below = merged.get(name)
-        both = isinstance(value, Mapping) and isinstance(below, Mapping)
-        merged[name] = merge(below, value) if both else value
+        if isinstance(value, Mapping):
+            merged[name] = merge(below if isinstance(below, Mapping) else {}, value)
+        else:
+            merged[name] = value
     return merged
 
 

@@ -104,7 +104,7 @@ class PredictionAnswer(Answer):
         description="The record with the corrections in force; null where no person has corrected."
     )
     fields: dict[str, FieldAnswer] = Field(
-        description='Every value by its path, as "items.0.total_price"; corrected ones as corrected.'
+        description='Every value by its path, as "items.0.total_price"; as corrected.'
     )
     checks: list[CheckAnswer]
     warnings: list[str] = Field(description='Stable slugs, as "answer-cut".')
@@ -213,7 +213,10 @@ class FeedbackBody(BaseModel):
     )
 
     prediction_id: UUID
-    verdict: Verdict = Field(description="correct, corrected (with `record`), or unreadable.")
+    # Spelled out, because the schema stands in the OpenAPI document without definitions.
+    verdict: Literal["correct", "corrected", "unreadable"] = Field(
+        description="`corrected` comes with `record`, the others without."
+    )
     record: dict[str, Any] | None = Field(
         default=None,
         description="Only the corrected fields, nested as in the response; null: the field is "

@@ -113,6 +113,13 @@ class Settings(BaseSettings):
         None, description="Whether page images go to the model; none: as docloop.json says."
     )
 
+    max_prompt_characters: int = Field(
+        9000, ge=100, description="Most characters of a document's lines in a prompt."
+    )
+    max_images: int = Field(
+        1, ge=1, description="Most pages that a model that sees is shown at once."
+    )
+
     ocr_enabled: bool = Field(
         default=True, description="Read text lines from pages; off for models that read themselves."
     )

@@ -1,5 +1,6 @@
 """Lines of a page -> its machine-readable zone, with what was repaired and where it stands."""
 
+import heapq
 import re
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
@@ -35,6 +36,8 @@ _LEAST_FILLERS = 4
 _NEAR, _FAR, _WRONG_ORDER = 1.0, -1.0, -0.25
 _MOST_LINES_APART = 3.0
 _KEPT_PER_LINE = 6
+_MOST_CANDIDATES, _MANY_FILLERS = 60, 4
+_LONGEST_CANDIDATE = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,15 @@ def find_mrz(lines: Sequence[Line], *, today: date | None = None) -> FoundMrz | 
     codes or the check digits prove; what they do not prove is returned as it was read, and its
     check digit's verdict is a fail.
     """
-    candidates = list(_candidates(lines))
+    # A page full of fillers is an attack on the time that this takes; a zone has many of them.
+    candidates = heapq.nlargest(
+        _MOST_CANDIDATES,
+        _candidates(lines),
+        key=lambda candidate: (
+            min(candidate.text.count(FILLER), _MANY_FILLERS),
+            len(candidate.text),
+        ),
+    )
     if not candidates:
         return None
     best: tuple[float, MrzFormat, tuple[_Candidate, ...], tuple[Fit, ...]] | None = None
@@ -169,7 +180,9 @@ def _candidates(lines: Sequence[Line]) -> Iterator[_Candidate]:
                 part = pieces[start:end]
                 text = "".join(piece for piece, _ in part)
                 sources = tuple(line for _, line in part)
-                if len(text) < _LEAST_NAME_CHARACTERS or text in seen or _is_prose(sources):
+                if not _LEAST_NAME_CHARACTERS <= len(text) <= _LONGEST_CANDIDATE:
+                    continue
+                if text in seen or _is_prose(sources):
                     continue
                 seen.add(text)
                 yield _Candidate(text, sources)

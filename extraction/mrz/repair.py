@@ -268,8 +268,8 @@ def by_check_digit(
     """The one repair with fewest changes that makes every check digit agree.
 
     Tried in the alphanumeric fields alone. A unit of change is a character, or a whole run of the
-    same one (OOOO for 0000); in each field one unit, or two where both were read as letters. With no such repair, or with
-    several of the same size, `lines` come back as they are. A visa has no composite, and one digit
+    same one (OOOO for 0000); in each field one unit, or two where both were read as letters. With
+    no such repair, or with several of the same size, `lines` come back as they are. A visa has no composite, and one digit
     is met by chance too often: there no second repair of any size may exist.
     """
     failing = [digit for digit in format_.digits if not agrees(format_, digit, lines)]
@@ -350,7 +350,7 @@ def _rewrites(
 
 
 def _unit_cost(read: str) -> int:
-    """Numbers are mostly digits: a letter read for a digit is likelier than a digit for a letter."""
+    """Numbers are mostly digits, so a letter read for a digit is likelier than the reverse."""
     return 3 if read.isdigit() else 2
 
 

@@ -1,0 +1,145 @@
+"""What was answered: lists, single predictions, page images, erasure."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+import structlog
+from fastapi import APIRouter, Depends, Header, Path, Query, Response
+
+from api.auth import Caller, require
+from api.cursors import Cursor, Limit, cut_page, read_cursor
+from api.dependencies import DbSession, ServicesDep
+from api.presentation import show_prediction, summarise
+from api.schemas import LONGEST_NAME, NO_NUL, PredictionAnswer, PredictionList
+from db.queries.blobs import sweep_blobs
+from db.queries.corrections import correction_history, count_corrections
+from db.queries.documents import get_page, list_pages
+from db.queries.predictions import Filter, erase_prediction, get_prediction, list_predictions
+from db.tables import Scope, State
+
+router = APIRouter(tags=["predictions"])
+logger = structlog.get_logger(__name__)
+
+_MOST_PAGES = 10_000
+_IMAGE_SECONDS = 300
+
+CallerDep = Annotated[Caller, Depends(require(Scope.EXTRACT))]
+Text = Annotated[str | None, Query(max_length=LONGEST_NAME, pattern=NO_NUL)]
+
+
+@router.get("/predictions", summary="List predictions")
+async def list_all(
+    session: DbSession,
+    caller: CallerDep,
+    document_type: Text = None,
+    state: State | None = None,
+    model_version: Text = None,
+    created_after: Annotated[datetime | None, Query(description="Not before.")] = None,
+    created_before: Annotated[datetime | None, Query(description="Exclusive.")] = None,
+    has_correction: bool | None = None,
+    max_confidence: Annotated[
+        float | None,
+        Query(ge=0, le=1, description="Only with a field of less confidence than this."),
+    ] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> PredictionList:
+    """Newest first, in pages; a page stays the same while new predictions come."""
+    chosen = Filter(
+        document_type=document_type,
+        state=state,
+        model_version=model_version,
+        created_from=_aware(created_after),
+        created_until=_aware(created_before),
+        has_correction=has_correction,
+        confidence_below=max_confidence,
+    )
+    before = read_cursor(cursor)
+    rows = await list_predictions(session, caller.tenant_id, chosen, before=before, limit=limit + 1)
+    kept, next_cursor = cut_page(rows, limit)
+    counts = await count_corrections(session, caller.tenant_id, [row.id for row in kept])
+    return PredictionList(
+        predictions=[summarise(row, counts.get(row.id, 0)) for row in kept],
+        next_cursor=next_cursor,
+    )
+
+
+@router.get("/predictions/{prediction_id}", summary="Read one prediction")
+async def read(prediction_id: UUID, session: DbSession, caller: CallerDep) -> PredictionAnswer:
+    """The prediction with its corrections over it: their fields have the source `human`."""
+    prediction = await get_prediction(session, caller.tenant_id, prediction_id)
+    pages = await list_pages(session, caller.tenant_id, prediction.document_id)
+    history = await correction_history(session, caller.tenant_id, prediction_id)
+    return show_prediction(prediction, pages, history)
+
+
+@router.get(
+    "/predictions/{prediction_id}/pages/{index}",
+    summary="Read a page image",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The upright page, as JPEG.",
+            "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}},
+            "headers": {"ETag": {"schema": {"type": "string"}}},
+        },
+        304: {"description": "The image is the one that If-None-Match names."},
+    },
+)
+async def read_page(
+    prediction_id: UUID,
+    index: Annotated[int, Path(ge=0, le=_MOST_PAGES)],
+    services: ServicesDep,
+    caller: CallerDep,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """The page as the model was given it, without the sent file's metadata."""
+    async with services.sessions.begin() as session:
+        prediction = await get_prediction(session, caller.tenant_id, prediction_id)
+        page = await get_page(session, caller.tenant_id, prediction.document_id, index)
+    headers = {
+        "ETag": f'"{page.blob_key[:32]}"',
+        # A shared cache would outlive an erasure and know no tenant.
+        "Cache-Control": f"private, max-age={_IMAGE_SECONDS}",
+        "Vary": "Authorization",
+        "X-Content-Type-Options": "nosniff",
+    }
+    if if_none_match is not None and _matches(if_none_match, headers["ETag"]):
+        return Response(status_code=304, headers=headers)
+    image = await services.blobs.get(page.blob_key)
+    return Response(image, headers=headers, media_type="image/jpeg")
+
+
+@router.delete(
+    "/predictions/{prediction_id}", status_code=204, summary="Erase a prediction for good"
+)
+async def erase(
+    prediction_id: UUID,
+    services: ServicesDep,
+    caller: Annotated[Caller, Depends(require(Scope.ADMIN))],
+) -> None:
+    """Its rows, corrections and, where nothing else uses them, file and page images are gone.
+
+    An audit event stays, with ids and counts. Needs the scope `admin`.
+    """
+    async with services.sessions.begin() as session:
+        await erase_prediction(session, caller.tenant_id, prediction_id, actor=caller.actor)
+    try:
+        async with services.sessions.begin() as session:
+            await sweep_blobs(session, services.blobs)
+    except Exception as error:
+        logger.warning("blobs not swept", exc_info=error)
+
+
+def _aware(moment: datetime | None) -> datetime | None:
+    """A time without an offset is UTC."""
+    if moment is None or moment.tzinfo is not None:
+        return moment
+    return moment.replace(tzinfo=UTC)
+
+
+def _matches(if_none_match: str, etag: str) -> bool:
+    """The weak comparison of RFC 9110, 13.1.2."""
+    given = [part.strip().removeprefix("W/") for part in if_none_match.split(",")]
+    return etag in given or "*" in given
