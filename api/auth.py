@@ -60,7 +60,9 @@ async def identify(
     if credentials is None or not 0 < len(credentials.credentials) <= _LONGEST_KEY:
         raise Unauthenticated
     # A transaction of its own: the route may go on for seconds, and a connection is dear.
-    async with services.sessions() as session, session.begin():
+    # Each statement commits itself: two journeys to the database fewer for every request.
+    async with services.sessions() as session:
+        await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
         key = await authenticate(session, credentials.credentials)
     if key is None:
         raise Unauthenticated

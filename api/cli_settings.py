@@ -24,7 +24,9 @@ def load_settings() -> Settings:
             name = str(fault["loc"][0]) if fault["loc"] else ""
             field = Settings.model_fields.get(name)
             variable = variable_names(name, field)[0] if field is not None else name
-            console.print(f"[red]{variable}[/]: {fault['msg'].removeprefix('Value error, ')}", highlight=False)
+            console.print(
+                f"[red]{variable}[/]: {fault['msg'].removeprefix('Value error, ')}", highlight=False
+            )
         raise typer.Exit(_CONFIGURATION_ERROR) from None
 
 

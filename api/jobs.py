@@ -62,9 +62,9 @@ async def run_jobs(services: Services, *, stalled_seconds: float = STALLED_SECON
     """
     url = driver_url(services.database_url).set(drivername="postgresql")
     address = url.render_as_string(hide_password=False)
-    await services.presence.start(address)
     app = _make_app(services, address)
     try:
+        await services.presence.start(address)
         async with app.open_async(), asyncio.TaskGroup() as group:
             group.create_task(_work(app, services, stalled_seconds))
             group.create_task(_keep_rescuing(app, stalled_seconds))

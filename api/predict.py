@@ -116,11 +116,14 @@ async def follow(services: Services, tenant_id: UUID, begun: Begun, seconds: flo
 
     Raises:
         NotFound: it was erased meanwhile.
+        Interrupted: the service stops.
     """
     deadline = time.monotonic() + seconds
     if begun.flight is not None:
         await asyncio.wait({begun.flight}, timeout=seconds)
-        if begun.flight.done() and not begun.flight.cancelled():
+        if begun.flight.cancelled():
+            raise Interrupted
+        if begun.flight.done():
             finished = begun.flight.result()
             if finished is None:
                 raise NotFound("prediction", str(begun.prediction.id))

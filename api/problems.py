@@ -84,6 +84,9 @@ KINDS: Mapping[type[BaseException], ProblemKind] = {
     domain.PromptTooLong: ProblemKind(
         422, "Document too long for the model", "Send fewer pages, or ask for fewer fields."
     ),
+    domain.ModelCannotSee: ProblemKind(
+        422, "Nothing to read by", "Leave `ocr` on: this model reads a page through its lines."
+    ),
     domain.EngineUnavailable: ProblemKind(
         503, "Model unavailable", "Send the same request again after Retry-After."
     ),

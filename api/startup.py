@@ -23,7 +23,6 @@ from api.jobs import run_jobs
 from api.model_source import load_extractor
 from api.readiness import Part, Progress
 from db.embedded import EmbeddedPostgres, start_postgres
-from db.migrate import current, head, upgrade
 from db.queries.blobs import sweep_blobs
 from db.queries.keys import create_key, ensure_tenant, find_key, list_keys
 from db.queries.models import NewModel, get_champion, promote, register_model
@@ -155,6 +154,8 @@ class Startup:
         return f"embedded, in {folder}"
 
     async def _migrate(self) -> str:
+        from db.migrate import current, head, upgrade
+
         url = self._services.database_url
         await asyncio.to_thread(upgrade, url)
         found = await asyncio.to_thread(current, url)

@@ -45,7 +45,11 @@ class Presence:
         """
         if self._watch is not None:
             return
-        await self._take(url)
+        try:
+            await self._take(url)
+        except BaseException:
+            await self._drop()
+            raise
         self._watch = asyncio.create_task(self._keep(url), name="presence")
 
     async def stop(self) -> None:

@@ -95,7 +95,7 @@ def _entity_grammar(asked: Asked, special_tokens: AbstractSet[str]) -> str:
     parts: list[str] = []
     rules: list[str] = []
     for field in wanted:
-        repeat = "*" if field.kind is Kind.LIST else "?"
+        repeat = f"{{0,{field.max_items}}}" if field.kind is Kind.LIST else "?"
         parts.append(f"f_{field.name}{repeat}")
         begin = _tag(f"<{field.name}>", special_tokens)
         end = _tag(f"</{field.name}>", special_tokens)

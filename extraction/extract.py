@@ -5,10 +5,8 @@ costs is measured here and goes into the response, the log and the metrics under
 """
 
 import asyncio
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from extraction.answer import answer_tokens, grammar_of
@@ -18,10 +16,11 @@ from extraction.confidence import Calibration, signals_of
 from extraction.document_types.base import DocumentType
 from extraction.document_types.catalogue import BUILT_IN
 from extraction.engine import Completion, Engine, Prompt, Sampling, Token
-from extraction.entity_tokens import write_entity_tokens
+from extraction.entity_tokens import can_write, write_entity_tokens
 from extraction.errors import ModelCannotSee
 from extraction.evidence import EvidenceFinder, ReadField, Source
 from extraction.lines import Line, LineReader
+from extraction.media import PDF, media_type
 from extraction.mrz import FoundMrz
 from extraction.nesting import nested
 from extraction.pages import Page, PageLimits, load_pages
@@ -32,11 +31,14 @@ from extraction.record import (
     normalise_record,
     parse_record,
 )
+from extraction.stages import Stages
 from extraction.traits import ModelTraits
 from extraction.verdicts import find_zone, verdicts_on
 from extraction.zone import with_zone
 
 UNKNOWN_TYPE = "unknown"
+_PDF_SLOTS = 2  # each is a child process of up to `PageLimits.pdf_memory_bytes`
+NOT_ASKED = "not-asked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ class ExtractRequest:
         fields: top-level fields to answer; empty for all.
         reasoning: think before answering.
         answer_format: how the model writes its answer.
-        use_lines: whether the OCR's lines go into the prompt. Without them a model has to see.
+        use_lines: whether the OCR's lines go into the prompt. Without them a model has to see, and
+            the page is read for `auto` alone.
     """
 
     content: bytes
@@ -75,7 +78,7 @@ class Extraction:
         reasoning: the model's thought where one was asked for.
         entity_tokens: the record in entity tokens where that format was asked for.
         schema_valid: whether the completion parsed and every value fitted its kind.
-        timings_seconds: per stage: decode, lines, queue, engine, checks.
+        timings_seconds: per stage: decode, lines, prompt, queue, engine, checks.
         pages: the decoded pages.
         lines: what the OCR read, all pages.
     """
@@ -136,10 +139,13 @@ class Extractor:
         self._engine = engine
         self.readers = readers
         self._slots = asyncio.Semaphore(ocr_slots)
+        # A PDF may draw for as long as its limit allows; images and lines do not wait behind it.
+        self._pdf_slots = asyncio.Semaphore(_PDF_SLOTS)
 
     async def decode(self, content: bytes) -> list[Page]:
         """The pages of a file; raises `UnreadableDocument` and its kinds. Runs on a thread."""
-        async with self._slots:
+        is_pdf = bool(content) and media_type(content) == PDF
+        async with self._pdf_slots if is_pdf else self._slots:
             return await asyncio.to_thread(load_pages, content, self.readers.page_limits)
 
     async def extract(
@@ -157,38 +163,30 @@ class Extractor:
             ModelCannotSee: no lines may be used, and the model cannot look at the page.
             PromptTooLong, EngineUnavailable, UnparseableRecord: see `errors.py`.
         """
-        stages = _Stages()
+        if request.document_type is not None:
+            request.document_type.select(request.fields)  # refuses before anything is spent
+        can_show = request.use_lines and self.readers.lines is not None
+        if not can_show and not self.readers.traits.sees_images:
+            raise ModelCannotSee
+        stages = Stages()
         with stages.timed("decode"):
             pages = pages if pages is not None else await self.decode(request.content)
         with stages.timed("lines"):
             lines = await self._read_lines(request, pages)
-        decision = self.readers.classifier.decide(lines) if request.document_type is None else None
-        document_type = request.document_type or BUILT_IN.get(decision.name if decision else "")
-        sure = decision.confidence if decision else 1.0
-        if document_type is None:
-            return self._unknown(sure, pages, lines, stages)
-        asked = Asked(
-            document_type.select(request.fields),
-            request.answer_format,
-            reasoning=request.reasoning,
-            style=self.readers.traits.style,
-        )
-        reading = _Reading(asked, pages, lines, sure, find_zone(asked.document_type, lines))
-        if not any(spec.asked for spec in asked.document_type.fields):
-            return self._record_of(reading, None, stages, ())
-        if not lines and not self.readers.traits.sees_images:
-            if not request.use_lines or self.readers.lines is None:
-                raise ModelCannotSee
-            return self._record_of(reading, None, stages, ("no-text",))
-        prompt, warnings = self._ask(reading, request)
-        completion = await self._engine.generate(prompt, self._sampling(asked))
-        stages.add("queue", completion.queue_seconds or 0.0)
-        stages.add("engine", completion.total_seconds - (completion.queue_seconds or 0.0))
-        return await asyncio.to_thread(self._record_of, reading, completion, stages, warnings)
+        with stages.timed("prompt"):
+            reading = await asyncio.to_thread(self._begin, request, pages, lines)
+        if isinstance(reading, _NoType):
+            return self._unknown(reading, pages, lines, stages)
+        completion = None
+        if reading.prompt is not None:
+            completion = await self._engine.generate(reading.prompt, self._sampling(reading.asked))
+            stages.add("queue", completion.queue_seconds or 0.0)
+            stages.add("engine", completion.total_seconds - (completion.queue_seconds or 0.0))
+        return await asyncio.to_thread(self._record_of, reading, completion, stages)
 
     async def _read_lines(self, request: ExtractRequest, pages: Sequence[Page]) -> list[Line]:
         reader = self.readers.lines
-        if reader is None or not request.use_lines:
+        if reader is None or not (request.use_lines or request.document_type is None):
             return []
         lines: list[Line] = []
         for page in pages:
@@ -196,44 +194,73 @@ class Extractor:
                 lines += await asyncio.to_thread(reader.read, page)
         return lines
 
-    def _ask(self, reading: "_Reading", request: ExtractRequest) -> tuple[Prompt, tuple[str, ...]]:
-        traits, warnings = self.readers.traits, []
-        images: list[bytes] = []
-        if traits.sees_images:
-            images = [page.jpeg_bytes() for page in reading.pages[: self.readers.max_images]]
-            if len(reading.pages) > self.readers.max_images and not request.use_lines:
-                warnings.append("pages-left-out")
-        if not fits(reading.lines, self.readers.max_characters):
-            warnings.append("lines-left-out")
-        prompt = build_prompt(
-            reading.asked,
-            reading.lines,
-            images=images,
-            max_characters=self.readers.max_characters,
+    def _begin(
+        self, request: ExtractRequest, pages: Sequence[Page], lines: Sequence[Line]
+    ) -> "_Reading | _NoType":
+        """Lines -> type -> what is asked -> zone, prompt. Takes a while: a thread's work."""
+        document_type, sure = request.document_type, 1.0
+        if document_type is None:
+            decision = self.readers.classifier.decide(lines)
+            document_type = BUILT_IN.get(decision.name)
+            # Without a reader nothing was looked at, so nothing is sure.
+            sure = decision.confidence if self.readers.lines is not None else 0.0
+        if document_type is None:
+            return _NoType(sure)
+        wanted = document_type.select(request.fields)
+        asked = Asked(
+            _answerable(wanted, request.answer_format),
+            request.answer_format,
+            reasoning=request.reasoning,
+            style=self.readers.traits.style,
         )
-        return prompt, tuple(warnings)
+        zone = find_zone(wanted, lines)
+        shown = lines if request.use_lines else ()
+        warnings: tuple[str, ...] = ()
+        if len(asked.document_type.fields) < len(wanted.fields):
+            warnings += ("nested-fields-left-out",)
+        prompt = None
+        if not shown and not self.readers.traits.sees_images:
+            warnings += ("no-text",)
+        elif any(field.asked for field in asked.document_type.fields):
+            prompt, more = self._prompt(asked, pages, shown)
+            warnings += more
+        return _Reading(wanted, asked, pages, lines, sure, zone, prompt, warnings)
+
+    def _prompt(
+        self, asked: Asked, pages: Sequence[Page], lines: Sequence[Line]
+    ) -> tuple[Prompt, tuple[str, ...]]:
+        warnings: tuple[str, ...] = ()
+        images: list[bytes] = []
+        if self.readers.traits.sees_images:
+            images = [page.jpeg_bytes() for page in pages[: self.readers.max_images]]
+            if len(pages) > self.readers.max_images and not lines:
+                warnings += ("pages-left-out",)
+        most = self.readers.max_characters
+        if not fits(lines, most):
+            warnings += ("lines-left-out",)
+        return build_prompt(asked, lines, images=images, max_characters=most), warnings
 
     def _sampling(self, asked: Asked) -> Sampling:
         grammar = grammar_of(asked, self.readers.traits.special_tokens)
         return Sampling(max_tokens=answer_tokens(asked), grammar=grammar)
 
     def _unknown(
-        self, sure: float, pages: Sequence[Page], lines: Sequence[Line], stages: "_Stages"
+        self, reading: "_NoType", pages: Sequence[Page], lines: Sequence[Line], stages: Stages
     ) -> Extraction:
         return Extraction(
             document_type=UNKNOWN_TYPE,
             document_type_version=0,
-            type_confidence=sure,
+            type_confidence=reading.sure,
             record={},
             fields={},
             checks=(),
-            warnings=("unknown-document-type",),
+            warnings=("unknown-document-type",) if lines else ("unknown-document-type", "no-text"),
             reasoning=None,
             entity_tokens=None,
             schema_valid=True,
             model_version=self.readers.traits.version,
             prompt_hash="",
-            finish_reason="not-asked",
+            finish_reason=NOT_ASKED,
             prompt_tokens=0,
             completion_tokens=0,
             timings_seconds=stages.seconds,
@@ -242,26 +269,23 @@ class Extractor:
         )
 
     def _record_of(
-        self,
-        reading: "_Reading",
-        completion: Completion | None,
-        stages: "_Stages",
-        warnings: tuple[str, ...],
+        self, reading: "_Reading", completion: Completion | None, stages: Stages
     ) -> Extraction:
         """Completion -> record -> checks, confidence, evidence."""
         with stages.timed("checks"):
-            asked = reading.asked
+            asked, wanted = reading.asked, reading.wanted
             parsed = parse_record(completion, asked) if completion else ParsedAnswer((), None)
             texts = {leaf.path: leaf.raw for leaf in parsed.leaves}
-            normalised = normalise_record(asked.document_type, texts)
+            as_entities = asked.answer_format is AnswerFormat.ENTITY_TOKENS
+            normalised = normalise_record(asked.document_type, texts, day_first=as_entities or None)
             checks = verdicts_on(
                 asked.document_type, normalised.record, reading.zone, normalised.misfits
             )
             fields = self._fields(reading, parsed.leaves, normalised.values, completion, checks)
             if reading.zone is not None:
-                fields = with_zone(fields, reading.zone, asked.document_type)
-            record = nested(asked.document_type, fields)
-        warned = list(warnings)
+                fields = with_zone(fields, reading.zone, wanted)
+            record = nested(wanted, fields)
+        warned = list(reading.warnings)
         if not parsed.complete:
             warned.append("answer-cut")
         if reading.zone is not None and reading.zone.repairs:
@@ -275,13 +299,11 @@ class Extractor:
             checks=tuple(checks),
             warnings=tuple(warned),
             reasoning=parsed.thought,
-            entity_tokens=write_entity_tokens(asked.document_type, record)
-            if asked.answer_format is AnswerFormat.ENTITY_TOKENS
-            else None,
+            entity_tokens=write_entity_tokens(wanted, record) if as_entities else None,
             schema_valid=parsed.complete and not normalised.misfits,
             model_version=completion.model if completion else self.readers.traits.version,
             prompt_hash=prompt_hash(asked),
-            finish_reason=completion.finish_reason if completion else "not-asked",
+            finish_reason=completion.finish_reason if completion else NOT_ASKED,
             prompt_tokens=completion.prompt_tokens if completion else 0,
             completion_tokens=completion.completion_tokens if completion else 0,
             timings_seconds=stages.seconds,
@@ -298,11 +320,12 @@ class Extractor:
         checks: Sequence[Check],
     ) -> dict[str, ReadField]:
         finder = EvidenceFinder(reading.lines)
+        places = finder.find_all((leaf.path, leaf.raw, leaf.spec) for leaf in leaves)
         name = reading.asked.document_type.name
         starts = _token_starts(completion.tokens) if completion else []
         fields: dict[str, ReadField] = {}
         for leaf in leaves:
-            evidence = finder.find(leaf.raw, leaf.spec)
+            evidence = places[leaf.path]
             signals = signals_of(
                 leaf.spec,
                 _tokens_between(completion.tokens if completion else (), starts, leaf),
@@ -325,31 +348,30 @@ class Extractor:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """One document on its way: what was asked, and what was read so far."""
+    """One document on its way: what is wanted, what of it the model is asked, what was read."""
 
+    wanted: DocumentType
     asked: Asked
     pages: Sequence[Page]
     lines: Sequence[Line]
     sure: float
     zone: FoundMrz | None
+    prompt: Prompt | None
+    warnings: tuple[str, ...]
 
 
-class _Stages:
-    """Seconds per stage."""
+@dataclass(frozen=True, slots=True)
+class _NoType:
+    """A document of which `auto` makes nothing."""
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+    sure: float
 
-    def add(self, stage: str, seconds: float) -> None:
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + max(seconds, 0.0)
 
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.add(stage, time.perf_counter() - begin)
+def _answerable(document_type: DocumentType, answer_format: AnswerFormat) -> DocumentType:
+    """The fields that the form of the answer can hold: entity tokens are flat."""
+    if answer_format is AnswerFormat.JSON or all(map(can_write, document_type.fields)):
+        return document_type
+    return replace(document_type, fields=tuple(filter(can_write, document_type.fields)))
 
 
 def _token_starts(tokens: Sequence[Token]) -> list[int]:

@@ -1,5 +1,7 @@
 """A person's record -> validated record. Strict: every fault is named, and nothing is guessed."""
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -8,10 +10,13 @@ from pydantic import ValidationError
 
 from extraction.document_types.base import DocumentType, FieldSpec, Kind
 from extraction.document_types.record import model_of
+from extraction.document_types.response_schema import PATTERNS
 from extraction.errors import InvalidRecord
 from extraction.record import to_json, value_of
 
 _DEEPEST = 12
+_DECIMALS = frozenset({Kind.MONEY, Kind.NUMBER, Kind.RATE})
+_LARGEST = 10**30
 
 
 def validate_human_record(document_type: DocumentType, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,14 +41,12 @@ def validate_human_record(document_type: DocumentType, record: Mapping[str, Any]
     if faults:
         raise InvalidRecord(faults)
     try:
-        model_of(document_type).model_validate(
+        model_of(document_type, lenient=True).model_validate(
             {name: _tuples(value) for name, value in checked.items()}, strict=False
         )
     except ValidationError as error:
         places = {".".join(map(str, item["loc"])): item["type"] for item in error.errors()}
-        missing = {path: why for path, why in places.items() if why == "missing"}
-        if len(missing) < len(places):
-            raise InvalidRecord({p: w for p, w in places.items() if p not in missing}) from None
+        raise InvalidRecord(places) from None
     return checked
 
 
@@ -127,25 +130,38 @@ def _checked_leaf(
 ) -> Any:
     if kind is Kind.BOOLEAN and isinstance(value, bool):
         return value
-    if isinstance(value, bool | dict | list):
-        faults[path] = f"{_EXPECTED.get(kind, 'text')} is expected"
+    expected = f"{_EXPECTED.get(kind, 'text')} is expected"
+    if kind is Kind.CHOICE:
+        expected = f"one of {', '.join(spec.choices)} is expected"
+    if not isinstance(value, str | int | float) or isinstance(value, bool) or _is_huge(value):
+        faults[path] = expected
         return None
     text = format(Decimal(repr(value)), "f") if isinstance(value, float) else str(value)
-    if "\x00" in text:
-        faults[path] = "it holds a NUL character"
+    fault = _fault_of(text, spec)
+    if fault is not None:
+        faults[path] = fault
         return None
-    if not text.strip():
-        faults[path] = "it is empty; send null for a field that is absent"
-        return None
-    if len(text) > spec.max_length:
-        faults[path] = f"at most {spec.max_length} characters are accepted"
-        return None
+    # A response's own form first: "1.234" on a page may be thousands, here it is a decimal string.
+    if kind in _DECIMALS and re.fullmatch(PATTERNS[kind], text):
+        return to_json(Decimal(text))
     known = value_of(kind, spec, text)
     if known is None:
-        expected = (
-            f"one of {', '.join(spec.choices)}"
-            if kind is Kind.CHOICE
-            else _EXPECTED.get(kind, "text")
-        )
-        faults[path] = f"{expected} is expected"
+        faults[path] = expected
     return to_json(known)
+
+
+def _fault_of(text: str, spec: FieldSpec) -> str | None:
+    if "\x00" in text:
+        return "it holds a NUL character"
+    if not text.strip():
+        return "it is empty; send null for a field that is absent"
+    if len(text) > spec.max_length:
+        return f"at most {spec.max_length} characters are accepted"
+    return None
+
+
+def _is_huge(value: str | float) -> bool:
+    """A number that no document prints: its digits alone may take seconds to write."""
+    if isinstance(value, str):
+        return False
+    return not math.isfinite(value) if isinstance(value, float) else abs(value) >= _LARGEST

@@ -14,16 +14,18 @@ def nested(document_type: DocumentType, fields: Mapping[str, ReadField]) -> dict
 
 
 def _nest(spec: FieldSpec, values: Mapping[str, Any], path: str) -> Any:
+    if spec.kind not in {Kind.LIST, Kind.OBJECT}:
+        return values.get(path)
     below = f"{path}."
     inside = {key.removeprefix(below) for key in values if key.startswith(below)}
     if spec.kind is Kind.LIST:
         indices = sorted({int(key.split(".")[0]) for key in inside})
         if not spec.children:
-            return [values[f"{path}.{index}"] for index in indices]
+            # An element that does not fit its kind is in `fields`; a list holds no null.
+            known = (values[f"{path}.{index}"] for index in indices)
+            return [value for value in known if value is not None]
         return [_object(spec, values, f"{path}.{index}") for index in indices]
-    if spec.kind is Kind.OBJECT:
-        return _object(spec, values, path) if inside else None
-    return values.get(path)
+    return _object(spec, values, path) if inside else None
 
 
 def _object(spec: FieldSpec, values: Mapping[str, Any], path: str) -> dict[str, Any]:

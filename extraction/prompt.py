@@ -23,8 +23,15 @@ _OMITTED = "--- lines left out ---"
 # A document may hold text such as `<|im_end|>` or `</think>`, which a tokenizer would read as a
 # control token. No such text survives: angle brackets around a word become typographic ones. The
 # filler of a machine-readable zone has no closing bracket and is left alone.
-_CONTROL = re.compile(r"<(/?[A-Za-z_|][^<>\n]{0,60})>")
-_BRACKET_CONTROL = re.compile(r"\[(/?(?:INST|IMG|SYSTEM_PROMPT|TOOL[A-Z_]*|AVAILABLE_TOOLS))\]")
+# Full-width and small forms count too: some tokenizers fold them (NFKC), some have them in tokens.
+_CONTROL = re.compile(
+    r"[<\uff1c\ufe64]([/\uff0f]?(?:[^\W\d]|[|\uff5c])[^<>\uff1c\uff1e\ufe64\ufe65\n]{0,80})"
+    r"[>\uff1e\ufe65]"
+)
+_BRACKET_CONTROL = re.compile(
+    r"[\[\uff3b]([/\uff0f]?(?:INST|IMG(?:_BREAK|_END)?|SYSTEM_PROMPT|TOOL[A-Z_]*|AVAILABLE_TOOLS|MODEL_SETTINGS|ARGS"
+    r"|CALL_ID|THINK|PREFIX|MIDDLE|SUFFIX|(?:BEGIN_)?AUDIO|CLS|SEP|PAD|MASK|UNK|BOS|EOS|gMASK))[\]\uff3d]"
+)
 
 
 class PromptStyle(StrEnum):
@@ -88,6 +95,18 @@ def prompt_hash(asked: Asked) -> str:
 
 def render_lines(lines: Sequence[Line], max_characters: int = 9000) -> str:
     """The lines as text: one visual row a line, pages set apart."""
+    rendered = _rendered(lines)
+    if _length(rendered) <= max_characters:
+        return "\n".join(rendered)
+    return "\n".join(_without_middle(rendered, max_characters))
+
+
+def fits(lines: Sequence[Line], max_characters: int = 9000) -> bool:
+    """Whether `render_lines` leaves nothing out."""
+    return _length(_rendered(lines)) <= max_characters
+
+
+def _rendered(lines: Sequence[Line]) -> list[str]:
     pages = sorted({line.page for line in lines})
     rendered: list[str] = []
     for page in pages:
@@ -95,14 +114,11 @@ def render_lines(lines: Sequence[Line], max_characters: int = 9000) -> str:
             rendered.append(_PAGE_BREAK.format(number=page + 1))
         on_page = [line for line in lines if line.page == page]
         rendered += [GAP.join(neutral(line.text) for line in row) for row in rows(on_page)]
-    if sum(len(row) + 1 for row in rendered) <= max_characters:
-        return "\n".join(rendered)
-    return "\n".join(_without_middle(rendered, max_characters))
+    return rendered
 
 
-def fits(lines: Sequence[Line], max_characters: int = 9000) -> bool:
-    """Whether `render_lines` leaves nothing out."""
-    return _OMITTED not in render_lines(lines, max_characters).split("\n")
+def _length(rendered: Sequence[str]) -> int:
+    return sum(len(row) + 1 for row in rendered)
 
 
 def _without_middle(rendered: list[str], max_characters: int) -> list[str]:
@@ -165,7 +181,8 @@ def _explained(fields: Sequence[FieldSpec], indent: str) -> list[str]:
     for field in fields:
         if not field.asked:
             continue
-        choices = f" (one of {', '.join(field.choices)})" if field.kind is Kind.CHOICE else ""
+        listed = neutral(", ".join(field.choices))
+        choices = f" (one of {listed})" if field.kind is Kind.CHOICE else ""
         many = " (a list)" if field.kind is Kind.LIST else ""
         lines.append(f"{indent}- {field.name}{many}: {field.description}{choices}")
         lines += _explained(field.children, indent + "  ")

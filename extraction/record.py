@@ -8,6 +8,7 @@ key). A human's record is read strictly throughout: every fault is named.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, time
@@ -15,7 +16,6 @@ from decimal import Decimal
 from typing import Any, cast
 
 from pydantic import BaseModel
-from pydantic_core import from_json
 
 from extraction.document_types.base import DocumentType, FieldSpec, Kind
 from extraction.document_types.record import Record, model_of
@@ -26,6 +26,10 @@ from extraction.normalize import normalize
 from extraction.prompt import AnswerFormat, Asked
 
 _OPEN, _CLOSE = "<think>", "</think>"
+# Control characters and lone surrogates: JSON can spell them, a database cannot keep them.
+_UNSTORABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_JSON_PART = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s"{}\[\],:]+|\s+', re.DOTALL)
+_DEEPEST = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,8 @@ class RawLeaf:
     Attributes:
         path: "items.0.total_price".
         spec: the field's specification.
-        raw: the text as the model wrote it, which is as it is printed.
+        raw: the text as the model wrote it, which is as it is printed; dates in entity tokens are
+            DD-MM-YYYY, whatever the print is (the evidence has that).
         start: offset of the text in the completion, -1 where it was not found there.
         end: offset behind it.
     """
@@ -78,28 +83,39 @@ class NormalisedRecord:
 
 
 def parse_record(completion: Completion, asked: Asked) -> ParsedAnswer:
-    """The values of a completion.
+    """The values of a completion. An empty text stands for an absent field.
+
+    An empty JSON answer is `{}`, so an empty completion is none. In entity tokens it is what a page
+    without any asked field gets, but also what vLLM returns for a grammar with a special token that
+    the vocabulary lacks: then nothing but the end is allowed, and its log-probability is 0. So the
+    empty answer counts where the model chose it.
 
     Raises:
         UnparseableRecord: the text is no answer of the asked form, or it was cut before its first
             whole value.
     """
-    text = completion.text
-    thought, start = _thought(text)
-    cut = completion.finish_reason == "length"
-    if asked.answer_format is AnswerFormat.ENTITY_TOKENS:
-        found = parse_entity_tokens(text[start:], asked.document_type, allow_cut=cut)
-        leaves = tuple(
-            RawLeaf(item.path, item.spec, item.text, start + item.start, start + item.end)
-            for item in found
-        )
-    else:
-        content = _json(text[start:], completion.finish_reason)
-        reader = _LeafReader(text, start)
-        leaves = tuple(reader.read(asked.document_type.fields, content, ""))
+    cut = completion.finish_reason != "stop"
+    try:
+        thought, start = _thought(completion.text)
+        leaves = tuple(leaf for leaf in _leaves(completion, asked, start, cut=cut) if leaf.raw)
+    except UnparseableRecord as error:
+        raise UnparseableRecord(completion.finish_reason, error.why) from None
     if cut and not leaves:
-        raise UnparseableRecord("length", "cut before the first value")
+        raise UnparseableRecord(completion.finish_reason, "cut before the first value")
     return ParsedAnswer(leaves, thought, complete=not cut)
+
+
+def _leaves(completion: Completion, asked: Asked, start: int, *, cut: bool) -> Iterator[RawLeaf]:
+    text = completion.text
+    if asked.answer_format is AnswerFormat.JSON:
+        content = _json(text[start:], cut=cut)
+        yield from _LeafReader(text, start).read(asked.document_type.fields, content, "")
+        return
+    if not text[start:].strip() and not any(token.logprob < 0 for token in completion.tokens):
+        raise UnparseableRecord(completion.finish_reason, "nothing was written")
+    for item in parse_entity_tokens(text[start:], asked.document_type, allow_cut=cut):
+        raw = _storable(item.text, item.spec)
+        yield RawLeaf(item.path, item.spec, raw, start + item.start, start + item.end)
 
 
 def _thought(text: str) -> tuple[str | None, int]:
@@ -109,32 +125,86 @@ def _thought(text: str) -> tuple[str | None, int]:
     begin = text.index(_OPEN) + len(_OPEN)
     end = text.find(_CLOSE, begin)
     if end < 0:
-        raise UnparseableRecord("length", "cut within the thought")
-    return text[begin:end].strip(), end + len(_CLOSE)
+        raise UnparseableRecord("length", "the thought has no end")
+    return _UNSTORABLE.sub("", text[begin:end]).strip() or None, end + len(_CLOSE)
 
 
-def _json(text: str, finish_reason: str) -> dict[str, Any]:
+class _Number(str):
+    """A JSON number as it is written: 9.10 stays 9.10, and no number is too large."""
+
+    __slots__ = ()
+
+
+def _json(text: str, *, cut: bool) -> dict[str, Any]:
+    content: Any = None
     try:
-        content = json.loads(text, parse_constant=_refuse_constant)
+        try:
+            content = _loads(text)
+        except ValueError:
+            if cut:
+                content = _loads(_before_the_cut(text))
     except RecursionError:
-        raise UnparseableRecord(finish_reason, "nested too deeply") from None
+        raise UnparseableRecord("stop", "nested too deeply") from None
     except ValueError:
-        content = _whole_members(text) if finish_reason == "length" else None
+        content = None
     if not isinstance(content, dict):
-        raise UnparseableRecord(finish_reason, "no JSON object")
+        raise UnparseableRecord("stop", "no JSON object")
     return content
+
+
+def _loads(text: str) -> Any:
+    return json.loads(
+        text,
+        parse_constant=_refuse_constant,
+        parse_int=_Number,
+        parse_float=_Number,
+        object_pairs_hook=_without_twins,
+    )
 
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _whole_members(text: str) -> Any:
-    """What stood before the cut: pydantic's parser drops the unfinished end."""
-    try:
-        return from_json(text, allow_partial=True)
-    except ValueError:
-        return None
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Which of two values is meant cannot be known."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise UnparseableRecord("stop", "a field stands twice")
+    return content
+
+
+def _before_the_cut(text: str) -> str:
+    """JSON up to its last whole value, closed again. A number at the very end may be unfinished."""
+    closers: list[str] = []
+    whole, open_there = 0, ""
+    previous = ""
+    at = 0
+    while match := _JSON_PART.match(text, at):
+        part, at = match[0], match.end()
+        if part.isspace():
+            continue
+        is_value = previous == ":" or (closers[-1:] == ["]"] and previous in "[,")
+        if part in "{[":
+            closers.append("}" if part == "{" else "]")
+        elif part in "}]":
+            if not closers or closers.pop() != part:
+                break
+        elif part in ",:" or not is_value or (part[0] != '"' and at == len(text)):
+            previous = part
+            continue
+        if len(closers) > _DEEPEST:
+            raise UnparseableRecord("length", "nested too deeply")
+        previous = part
+        whole, open_there = at, "".join(reversed(closers))
+    return text[:whole] + open_there
+
+
+def _storable(text: str, spec: FieldSpec) -> str:
+    """A value's text as it can be kept; "" for an absent one."""
+    if len(text) > spec.max_length:
+        raise UnparseableRecord("stop", "a text is longer than its field allows")
+    return _UNSTORABLE.sub("", text).strip()
 
 
 class _LeafReader:
@@ -154,6 +224,8 @@ class _LeafReader:
             spec = known.get(name)
             if spec is None:
                 raise UnparseableRecord("stop", "a field that was not asked")
+            # A short value may stand within a key, so it is looked for behind its own.
+            self._at = max(self._text.find(f'"{name}"', self._at), self._at)
             yield from self._read_value(spec, value, f"{prefix}{name}")
 
     def _read_value(self, spec: FieldSpec, value: Any, path: str) -> Iterator[RawLeaf]:
@@ -162,14 +234,16 @@ class _LeafReader:
         if spec.kind is Kind.LIST:
             if not isinstance(value, list):
                 raise UnparseableRecord("stop", "a list was expected")
+            if len(value) > spec.max_items:
+                raise UnparseableRecord("stop", "a list is longer than its field allows")
             for index, element in enumerate(value):
                 if spec.children:
                     yield from self._read_object(spec, element, f"{path}.{index}")
-                elif isinstance(element, str):
+                elif element is not None:
                     yield self._leaf(f"{path}.{index}", spec, element)
         elif spec.kind is Kind.OBJECT:
             yield from self._read_object(spec, value, path)
-        elif isinstance(value, str | bool | int | float):
+        else:
             yield self._leaf(path, spec, value)
 
     def _read_object(self, spec: FieldSpec, value: Any, path: str) -> Iterator[RawLeaf]:
@@ -177,14 +251,18 @@ class _LeafReader:
             raise UnparseableRecord("stop", "an object was expected")
         yield from self.read(spec.children, value, f"{path}.")
 
-    def _leaf(self, path: str, spec: FieldSpec, value: str | float) -> RawLeaf:
-        raw = value if isinstance(value, str) else json.dumps(value)
-        written = json.dumps(raw, ensure_ascii=False)[1:-1] if isinstance(value, str) else raw
+    def _leaf(self, path: str, spec: FieldSpec, value: Any) -> RawLeaf:
+        if not isinstance(value, str | bool):
+            raise UnparseableRecord("stop", "a text was expected")
+        is_quoted = isinstance(value, str) and not isinstance(value, _Number)
+        text = str(value) if isinstance(value, str) else json.dumps(value)
+        raw = _storable(text, spec)
+        written = json.dumps(text, ensure_ascii=False) if is_quoted else text
         start = self._text.find(written, self._at)
         if start < 0:
             return RawLeaf(path, spec, raw, -1, -1)
         self._at = start + len(written)
-        return RawLeaf(path, spec, raw, start, self._at)
+        return RawLeaf(path, spec, raw, start + is_quoted, self._at - is_quoted)
 
 
 def normalise_record(
@@ -208,7 +286,8 @@ def normalise_record(
             misfits.append(path)
         values[path] = to_json(value)
         _place(typed, path, value)
-    record = model_of(document_type)(**cast("dict[str, Any]", _as_lists(typed)))
+    model = model_of(document_type, lenient=True)
+    record = model(**cast("dict[str, Any]", _as_lists(typed)))
     return NormalisedRecord(record, values, tuple(misfits))
 
 

@@ -2,9 +2,11 @@
 
 What a check digit proves wins over the model. What no digit protects (names, states, sex) is taken
 from the zone where the two differ, because OCR-B is read more surely than small print; a printed
-name that the zone's spelling can stand for is kept, because it still has its diacritics.
+name that the zone's spelling can stand for is kept, because it still has its diacritics. A filler
+for the sex says less than a printed letter, and may be a letter that was not read.
 """
 
+import unicodedata
 from collections.abc import Mapping
 
 from extraction.checks import zone_record
@@ -18,6 +20,8 @@ from extraction.record import to_json
 
 _PROTECTED = frozenset({"document_number", "date_of_birth", "date_of_expiry", "personal_number"})
 _NAMES = frozenset({"surname", "given_names"})
+# From here on a zone's name that the printed one begins with is that name, cut short.
+_LEAST_BEGINNING = 11
 # Our field -> the zone's own name of the characters.
 _SLOT = {
     "document_type": "document_code",
@@ -38,7 +42,8 @@ def with_zone(
         found: the zone.
         document_type: with the asked fields; nothing else is added.
     """
-    merged = dict(fields)
+    # Lines of a zone that the model wrote are guesses beside those that were found.
+    merged = {path: read for path, read in fields.items() if not path.startswith("mrz.lines.")}
     zone = zone_record(found.mrz)
     asked = set(document_type.field_names)
     proven = found.mrz.proven_fields
@@ -49,14 +54,15 @@ def with_zone(
             continue
         printed = merged.get(name)
         protected = name in _PROTECTED and name in has_digit
-        if _keeps_printed(name, printed, to_json(value), protected=protected, proven=proven):
+        zone_value = str(to_json(value))
+        if _keeps_printed(name, printed, zone_value, found, is_protected=protected):
             continue
         confidence = zone_confidence(
             protected=protected, proven=name in proven, digits_agree=found.mrz.is_proven
         )
         merged[name] = ReadField(
             path=name,
-            value=to_json(value),
+            value=zone_value,
             raw=_raw(found, name),
             confidence=confidence,
             evidence=_place(found, name),
@@ -81,39 +87,62 @@ def with_zone(
 def _keeps_printed(
     name: str,
     printed: ReadField | None,
-    zone_value: object,
+    zone_value: str,
+    found: FoundMrz,
     *,
-    protected: bool,
-    proven: frozenset[str],
+    is_protected: bool,
 ) -> bool:
     if printed is None or printed.value is None:
         return False
     if name in _NAMES:
-        return _spells(str(printed.value), str(zone_value))
-    if protected:
-        return name not in proven
-    return False
+        return _spells(str(printed.value), zone_value, is_cut=not _raw(found, name).endswith("<"))
+    if name == "sex":
+        return zone_value == "X"
+    return is_protected and name not in found.mrz.proven_fields
 
 
-def _spells(printed: str, zone: str) -> bool:
-    """Whether Doc 9303 would write the printed name as the zone does, whole or truncated."""
-    try:
-        there = zone.replace(" ", "")
-        here = transliterate(printed).replace("<", "")
-    except InvalidMrz:
-        return False
-    return here == there or (len(there) > 10 and here.startswith(there))  # noqa: PLR2004
+def _spells(printed: str, zone: str, *, is_cut: bool) -> bool:
+    """Whether the zone may write the printed name so: Ü as UE or as U, whole or truncated.
+
+    Args:
+        printed: the name with its diacritics.
+        zone: the zone's words.
+        is_cut: the zone's names fill their line, so that the last one may lack its end.
+    """
+    there = zone.replace(" ", "")
+    least = 1 if is_cut else _LEAST_BEGINNING
+    return any(
+        here == there or (len(there) >= least and here.startswith(there))
+        for here in _spellings(printed)
+    )
+
+
+def _spellings(printed: str) -> set[str]:
+    bare = unicodedata.normalize("NFKD", printed)
+    plain = "".join(letter for letter in bare if not unicodedata.combining(letter))
+    spellings = set[str]()
+    for text in (printed, plain):
+        try:
+            spellings.add(transliterate(text).replace("<", ""))
+        except InvalidMrz:  # a script that the zone cannot write
+            continue
+    return spellings - {""}
+
+
+def _slot_name(found: FoundMrz, name: str) -> str:
+    """France's old card has its names apart."""
+    return name if found.mrz.format.has_slot(name) else _SLOT.get(name, name)
 
 
 def _raw(found: FoundMrz, name: str) -> str:
-    slot_name = _SLOT.get(name, name)
+    slot_name = _slot_name(found, name)
     if not found.mrz.format.has_slot(slot_name):
         return "\n".join(found.mrz.lines)
     return found.mrz.format.slot(slot_name).span.of(found.mrz.lines)
 
 
 def _place(found: FoundMrz, name: str) -> Evidence | None:
-    slot_name = _SLOT.get(name, name)
+    slot_name = _slot_name(found, name)
     if not found.mrz.format.has_slot(slot_name):
         return None
     return _line_place(found, found.mrz.format.slot(slot_name).span.line)

@@ -35,7 +35,7 @@ _STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 _TEMPERATURES = np.geomspace(0.25, 8.0, 61)
 _BINS = 10
 # Of other pages of unseen kinds, at most this share is taken for a receipt, and for a passport. A
-# third of those kinds was made to look like one, and whole kinds were unseen: in service it is less.
+# third of those kinds was made to look like one.
 _MOST_WRONGLY_NAMED = 0.03
 
 _Array = NDArray[np.float64]

@@ -98,9 +98,9 @@ class ChatClient:
         # Images make megabytes of base64; a thread keeps them off the event loop.
         build = build_request(prompt, sampling, model=model)
         if any(message.images for message in prompt.messages):
-            body = await asyncio.to_thread(_encode, build)
+            body = await asyncio.to_thread(encode_request, build)
         else:
-            body = _encode(build)
+            body = encode_request(build)
         try:
             response = await self._http.post(
                 "/v1/chat/completions", content=body, headers={"content-type": "application/json"}
@@ -175,7 +175,7 @@ def build_request(prompt: Prompt, sampling: Sampling, *, model: str) -> dict[str
 def _message(message: Message) -> dict[str, Any]:
     """One chat message; a plain string where there is no image, for the simplest templates.
 
-    The images stay bytes: `_encode` spells them, off the event loop.
+    The images stay bytes: `encode_request` spells them, off the event loop.
     """
     if not message.images:
         return {"role": message.role, "content": message.text}
@@ -186,7 +186,7 @@ def _message(message: Message) -> dict[str, Any]:
     return {"role": message.role, "content": parts}
 
 
-def _encode(request: Mapping[str, Any]) -> bytes:
+def encode_request(request: Mapping[str, Any]) -> bytes:
     """The request as JSON, its images as data URLs."""
     return json.dumps(request, ensure_ascii=False, default=_data_url).encode()
 

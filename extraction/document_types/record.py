@@ -5,8 +5,10 @@ type is a field tree first and gets its model from there. `fields_of` and `model
 directions, and they agree: `fields_of(model_of(type)) == type.fields`.
 """
 
+from dataclasses import replace
 from datetime import date, time
 from decimal import Decimal
+from functools import lru_cache
 from types import NoneType
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 
@@ -105,9 +107,24 @@ def _kind_of(annotation: Any) -> Kind:
     raise TypeError(f"{annotation!r} carries no Kind")
 
 
-def model_of(document_type: DocumentType) -> type[Record]:
-    """The Pydantic model of a field tree; also for a selection of a type's fields."""
-    return _model_of(document_type.name, document_type.fields)
+# Making the model of a receipt takes 10 ms, and every request needs it.
+@lru_cache(maxsize=256)
+def model_of(document_type: DocumentType, *, lenient: bool = False) -> type[Record]:
+    """The Pydantic model of a field tree; also for a selection of a type's fields.
+
+    Args:
+        document_type: its fields become the model's.
+        lenient: a required field may be absent too, as it is on some documents; its absence is
+            reported by a check, and never forced.
+    """
+    fields = document_type.fields
+    return _model_of(document_type.name, _optional(fields) if lenient else fields)
+
+
+def _optional(fields: tuple[FieldSpec, ...]) -> tuple[FieldSpec, ...]:
+    return tuple(
+        replace(item, required=False, children=_optional(item.children)) for item in fields
+    )
 
 
 def _model_of(name: str, specs: tuple[FieldSpec, ...]) -> type[Record]:

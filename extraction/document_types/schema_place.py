@@ -13,7 +13,14 @@ NOTES = frozenset({"title", "description", "examples", "$comment", "default"})
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A part of the schema: its content, its JSON pointer, and the references that led to it."""
+    """A part of the schema.
+
+    Attributes:
+        schema: its content.
+        pointer: JSON pointer to it, "" for the root.
+        references: names of the definitions that led to it.
+        is_nullable: it stands in an `anyOf` with null.
+    """
 
     schema: Mapping[str, Any]
     pointer: str
@@ -21,9 +28,15 @@ class Place:
     is_nullable: bool = False
 
     def fault(self, why: str, *keys: str | int) -> InvalidType:
+        """An error at this place, or below it at `keys`."""
         return InvalidType("/".join([self.pointer, *(escaped(key) for key in keys)]), why)
 
     def child(self, *keys: str | int) -> "Place":
+        """The schema below this place at `keys`.
+
+        Raises:
+            InvalidType: there is no JSON object.
+        """
         content: Any = self.schema
         for key in keys:
             content = content[key]
@@ -35,6 +48,7 @@ class Place:
         return Place(content, pointer, self.references)
 
     def refuse_unknown(self, known: frozenset[str]) -> None:
+        """Raises InvalidType at the first keyword that is not among `known`, with advice."""
         for keyword in self.schema:
             if keyword in known:
                 continue

@@ -269,8 +269,8 @@ def by_check_digit(
 
     Tried in the alphanumeric fields alone. A unit of change is a character, or a whole run of the
     same one (OOOO for 0000); in each field one unit, or two where both were read as letters. With
-    no such repair, or with several of the same size, `lines` come back as they are. A visa has no composite, and one digit
-    is met by chance too often: there no second repair of any size may exist.
+    no such repair, or with several of the same size, `lines` come back as they are. A visa has
+    no composite, and one digit is met by chance too often: there no second repair may exist.
     """
     failing = [digit for digit in format_.digits if not agrees(format_, digit, lines)]
     if not failing:

@@ -21,7 +21,7 @@ from api.engine.local import LocalEngine
 from api.engine.options import LocalOptions
 from extraction.engine import Completion, EngineRefused, EngineStatus, Message, Prompt, Sampling
 from extraction.errors import EngineUnavailable, PromptTooLong
-from tests.factories_models import build_llama
+from trainer.tiny_models import build_llama
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

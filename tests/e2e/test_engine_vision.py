@@ -15,7 +15,7 @@ from api.engine.local import LocalEngine
 from api.engine.options import LocalOptions
 from extraction.engine import EngineStatus, Message, Prompt, Sampling
 from extraction.errors import PromptTooLong
-from tests.factories_models import build_idefics3, build_lighton_ocr
+from trainer.tiny_models import build_idefics3, build_lighton_ocr
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

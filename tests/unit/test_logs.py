@@ -106,9 +106,7 @@ async def test_asyncio_may_not_quote_a_lost_exception(log: io.StringIO) -> None:
     task = asyncio.create_task(fail())
     await asyncio.wait({task})
     context = {"message": "Task exception was never retrieved", "future": task}
-    asyncio.get_running_loop().default_exception_handler(
-        context | {"exception": task.exception()}
-    )
+    asyncio.get_running_loop().default_exception_handler(context | {"exception": task.exception()})
     (line,) = lines(log)
     assert line["event"] == "Task exception was never retrieved"
     assert PASSPORT not in log.getvalue()

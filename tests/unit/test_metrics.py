@@ -49,9 +49,7 @@ def test_an_extraction_is_counted() -> None:
     assert value(metrics, "docloop_answers_total", **labels, schema_valid="true") == 1
     assert value(metrics, "docloop_field_confidence_bucket", **labels, le="0.99") == 1
     assert value(metrics, "docloop_field_confidence_bucket", **labels, le="0.95") == 0
-    found = value(
-        metrics, "docloop_checks_total", **labels, check="total_identity", verdict="pass"
-    )
+    found = value(metrics, "docloop_checks_total", **labels, check="total_identity", verdict="pass")
     assert found == 1
 
 

@@ -172,7 +172,7 @@ def test_parse_is_strict(lines: list[str]) -> None:
     sex=st.sampled_from("MFX"),
     optional=st.text(st.sampled_from("0123456789ABC"), max_size=7),
 )
-def test_what_is_built_is_parsed(  # noqa: PLR0917 - hypothesis passes them by name
+def test_what_is_built_is_parsed(
     format_: MrzFormat,
     surname: str,
     given_names: str,

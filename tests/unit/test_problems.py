@@ -243,9 +243,7 @@ async def test_a_key_can_only_narrow_the_limit(client: AsyncClient) -> None:
     narrow_body_limit({"state": {}}, 5)  # outside of the middleware nothing happens
 
 
-async def test_a_narrowed_limit_holds(
-    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_narrowed_limit_holds(client: AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.body_limit.ENVELOPE_BYTES", 0)
     answer = await client.post("/narrow", content=b"x" * 50)
     assert (answer.status_code, answer.json()["limit_bytes"]) == (413, 40)

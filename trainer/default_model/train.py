@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from datasets import Dataset
 from peft import LoraConfig
+from torch.utils.data import SequentialSampler
 from transformers import set_seed
 from trl import SFTConfig, SFTTrainer
 
@@ -96,6 +97,10 @@ class _CompletionTrainer(SFTTrainer):  # type: ignore[misc]
     float32: a step took 1.4 times as long on one core. With one example per batch the completion
     is the sequence's end, so `logits_to_keep` says all that is needed.
     """
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> SequentialSampler:
+        """The examples come shuffled, with a seed of their own."""
+        return SequentialSampler(train_dataset or self.train_dataset)
 
     def compute_loss(
         self,

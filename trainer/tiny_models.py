@@ -1,9 +1,10 @@
 """Tiny models with random weights, built here: no hub, no download.
 
-What they write is noise; held to a grammar it is valid noise, which is all that a test of an engine
-needs. torch and transformers are imported only when a model is built.
+What they write is noise; held to a grammar it is valid noise, which is all that a test or a bench
+of the service needs. torch and transformers are imported only when a model is built.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -173,4 +174,11 @@ def build_lighton_ocr(folder: Path) -> Path:
     )
     LightOnOcrForConditionalGeneration(config).to(torch.bfloat16).save_pretrained(folder)
     processor.save_pretrained(folder)
+    return folder
+
+
+def write_card(folder: Path, version: str, *, sees_images: bool) -> Path:
+    """Makes a built model one that the service can serve as `version`."""
+    card = {"version": version, "style": "compact", "sees_images": sees_images}
+    (folder / "docloop.json").write_text(json.dumps(card))
     return folder
