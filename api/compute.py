@@ -44,7 +44,6 @@ class Work:
 
     tenant_id: UUID
     prediction_id: UUID
-    document_id: UUID
     upload: Upload
     document_type: DocumentType | None
     pages: Sequence[Page]
@@ -52,14 +51,25 @@ class Work:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-async def compute(services: Services, work: Work) -> Prediction | None:
+async def compute(
+    services: Services,
+    work: Work,
+    document_id: UUID,
+    reading: "asyncio.Task[Extraction] | None" = None,
+) -> Prediction | None:
     """The computation of one prediction, finished in the database however it ends.
 
     Cancelled, it notes that it was interrupted; a worker's stays as it is and is taken up again.
+
+    Args:
+        services: of the app.
+        work: what to compute.
+        document_id: the stored document.
+        reading: `read` where it has begun already.
     """
     document_type = work.upload.document_type
     try:
-        extraction = await _extract(services, work)
+        extraction = await (reading or read(services, work))
     except asyncio.CancelledError:
         if not work.patient:
             await finish(services, work.tenant_id, work.prediction_id, failure(Interrupted()))
@@ -75,7 +85,7 @@ async def compute(services: Services, work: Work) -> Prediction | None:
     began = time.monotonic()
     try:
         finished = await finish(
-            services, work.tenant_id, work.prediction_id, answer, (work.document_id, lines)
+            services, work.tenant_id, work.prediction_id, answer, (document_id, lines)
         )
     except (TypeError, ValueError, DataError) as error:  # an answer that no column can hold
         log_problem(problem_of(error), error)
@@ -87,7 +97,7 @@ async def compute(services: Services, work: Work) -> Prediction | None:
     return finished
 
 
-async def _extract(services: Services, work: Work) -> Extraction:
+async def read(services: Services, work: Work) -> Extraction:
     """The extraction, once there is a place; a worker waits for the model, a caller does not."""
     upload = work.upload
     request = ExtractRequest(

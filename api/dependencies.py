@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from api.admission import Admission
 from api.errors import DatabaseUnavailable
 from api.flights import Flights
+from api.known_keys import KnownKeys
 from api.metrics import Metrics
 from api.rate_limit import RateLimiter
 from api.readiness import Readiness
@@ -41,6 +42,7 @@ class Services:
     readiness: Readiness = field(default_factory=Readiness)
     flights: Flights = field(default_factory=Flights, repr=False)
     presence: Presence = field(default_factory=Presence, repr=False)
+    known_keys: KnownKeys = field(default_factory=KnownKeys, repr=False)
     _extractor: Extractor | None = field(default=None, repr=False)
     _database_url: str | None = field(default=None, repr=False)
     _pool: AsyncEngine | None = field(default=None, repr=False)
@@ -106,8 +108,11 @@ class Services:
             await pool.dispose()
 
 
-def get_services(request: Request) -> Services:
-    """The services of the app that got this request."""
+async def get_services(request: Request) -> Services:
+    """The services of the app that got this request.
+
+    A coroutine, for FastAPI runs plain functions on a thread, which costs more than this does.
+    """
     services = request.app.state.services
     if not isinstance(services, Services):
         raise TypeError("app.state.services is set by create_app")

@@ -60,16 +60,17 @@ class InvalidRequest(DocloopError):
 
 
 class UnsupportedMediaType(InvalidRequest):
-    """The body is in a format that the route does not read.
+    """The body is in a format, or packed in a way, that the route does not read.
 
     Args:
         accepted: what it reads.
+        header: the one at fault.
     """
 
     slug = "unsupported-media-type"
 
-    def __init__(self, accepted: str) -> None:
-        super().__init__({"Content-Type": f"send {accepted}"})
+    def __init__(self, accepted: str, header: str = "Content-Type") -> None:
+        super().__init__({header: f"send {accepted}"})
 
 
 class RequestTooLarge(DocloopError):

@@ -199,14 +199,13 @@ async def _compute_job(
     work = Work(
         tenant_id=tenant_id,
         prediction_id=prediction.id,
-        document_id=prediction.document_id,
         upload=upload,
         document_type=document_type,
         pages=pages,
         patient=True,
         seconds={"decode": time.monotonic() - began},
     )
-    return await compute(services, work)
+    return await compute(services, work, prediction.document_id)
 
 
 async def _patiently_decode(services: Services, content: bytes) -> list[Page]:

@@ -25,13 +25,24 @@ async def read_json(request: Request) -> Any:
     """The body of a request as JSON. Its size is bounded before, by `api.body_limit`.
 
     Raises:
-        UnsupportedMediaType: it says that it is something else.
+        UnsupportedMediaType: it says that it is something else, or packed.
         InvalidRequest: it is no JSON, or nested too deeply.
     """
+    refuse_packed(request)
     declared = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
     if declared != JSON and not declared.endswith("+json"):
         raise UnsupportedMediaType(JSON)
     return parse_json(await request.body())
+
+
+def refuse_packed(request: Request) -> None:
+    """Raise where the body is compressed: its limit counts the bytes that are sent.
+
+    Raises:
+        UnsupportedMediaType: `Content-Encoding` is another than identity.
+    """
+    if request.headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}:
+        raise UnsupportedMediaType("the body as it is, uncompressed", "Content-Encoding")
 
 
 def parse_json(body: bytes) -> Any:

@@ -2,9 +2,10 @@
 
     upload -> type -> pages -> blobs and rows -> place -> extraction -> finished row -> answer
 
-The row is there before anything dear is computed, and it is finished before anybody is answered.
-The computation is a task of its own: it goes on when the one who asked hangs up, and others who ask
-for the same wait for it.
+The row is finished before anybody is answered. Reading and storing begin together, so that a caller
+does not wait for the disk twice; what was read is dropped where the storing fails. The computation
+is a task of its own: it goes on when the one who asked hangs up, and others who ask for the same
+wait for it.
 """
 
 import asyncio
@@ -16,13 +17,13 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from api.compute import Work, compute, failure
+from api.compute import Work, compute, failure, read
 from api.dependencies import Services
 from api.enqueue import add_job
 from api.errors import Interrupted
 from api.flights import Flight
 from api.logs import request_id
-from api.storing import EncodedPage, encode_pages, store_document
+from api.storing import encode_pages, store_document
 from api.type_lookup import find_type
 from api.upload import AUTO, Upload
 from db.errors import IdempotencyConflict, NotFound
@@ -40,6 +41,7 @@ from db.tables import Page as PageRow
 from db.tables import Prediction, State
 from db.types import uuid7
 from extraction.document_types.base import DocumentType
+from extraction.extract import Extraction
 
 _RUNNER = "runner"
 _POLL_SECONDS = 0.3
@@ -83,32 +85,37 @@ async def begin(services: Services, tenant_id: UUID, upload: Upload, *, wait: bo
             return Begun(known, flight=services.flights.find(known.id))
         began = time.monotonic()
         pages = await services.extractor.decode(upload.content)
-        decoded = time.monotonic()
-        images = await asyncio.to_thread(encode_pages, pages)
-        prediction_id = known.id if known is not None else uuid7()
-        with services.flights.holding(prediction_id):
-            stored, is_ours = await _begin_rows(
-                services,
-                tenant_id,
-                upload,
-                document_type,
-                images=images,
-                prediction_id=prediction_id,
-                wait=wait,
-            )
-            if not is_ours or not wait:
+        work = Work(
+            tenant_id=tenant_id,
+            prediction_id=known.id if known is not None else uuid7(),
+            upload=upload,
+            document_type=document_type,
+            pages=pages,
+            seconds={"decode": time.monotonic() - began},
+        )
+        with services.flights.holding(work.prediction_id):
+            reading = asyncio.create_task(read(services, work)) if wait else None
+            try:
+                stored, is_ours = await _begin_rows(services, work, wait=wait)
+            except BaseException:
+                await _drop(reading)
+                raise
+            if reading is None or not is_ours:
+                await _drop(reading)
                 return stored
-            work = Work(
-                tenant_id=tenant_id,
-                prediction_id=stored.prediction.id,
-                document_id=stored.prediction.document_id,
-                upload=upload,
-                document_type=document_type,
-                pages=pages,
-                seconds={"decode": decoded - began, "store": time.monotonic() - decoded},
+            work = replace(work, prediction_id=stored.prediction.id)
+            document_id = stored.prediction.document_id
+            flight = services.flights.begin(
+                work.prediction_id, compute(services, work, document_id, reading)
             )
-            flight = services.flights.begin(work.prediction_id, compute(services, work))
         return replace(stored, flight=flight)
+
+
+async def _drop(reading: asyncio.Task[Extraction] | None) -> None:
+    """Ends a reading whose document is not stored, or is another's to read."""
+    if reading is not None:
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
 
 
 async def follow(services: Services, tenant_id: UUID, begun: Begun, seconds: float) -> Prediction:
@@ -178,20 +185,13 @@ async def _known(
     return known
 
 
-async def _begin_rows(
-    services: Services,
-    tenant_id: UUID,
-    upload: Upload,
-    document_type: DocumentType | None,
-    *,
-    images: Sequence[EncodedPage],
-    prediction_id: UUID,
-    wait: bool,
-) -> tuple[Begun, bool]:
+async def _begin_rows(services: Services, work: Work, *, wait: bool) -> tuple[Begun, bool]:
     """Document, pages, prediction and job in one transaction; the blobs are there before its end.
 
     The second value tells whether the prediction is ours to compute.
     """
+    tenant_id, upload, document_type = work.tenant_id, work.upload, work.document_type
+    images = await asyncio.to_thread(encode_pages, work.pages)
     state = State.RUNNING if wait else State.QUEUED
     options = upload.options() | ({_RUNNER: services.presence.number} if wait else {})
     async with services.sessions.begin() as session:
@@ -206,7 +206,7 @@ async def _begin_rows(
             idempotency_key=upload.idempotency_key,
             body_sha256=upload.body_sha256(),
             request_id=request_id(),
-            id=prediction_id,
+            id=work.prediction_id,
         )
         found = await begin_prediction(session, tenant_id, new)
         prediction, is_ours = found.prediction, found.is_new

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.upload import Upload
 from db.blobs import BlobStore
-from db.queries.documents import NewDocument, NewPage, add_document, list_pages
+from db.queries.documents import NewDocument, NewPage, add_with_pages
 from db.tables import Document
 from db.tables import Page as PageRow
 from extraction.media import media_type
@@ -39,7 +39,7 @@ def encode_pages(pages: Sequence[Page]) -> list[EncodedPage]:
             index=page.index,
             width_pixels=page.width_pixels,
             height_pixels=page.height_pixels,
-            jpeg=page.jpeg_bytes(),
+            jpeg=page.jpeg,
             perceptual_hash=perceptual_hash(page),
         )
         for page in pages
@@ -82,8 +82,7 @@ async def store_document(
         ),
         perceptual_hash=pages[0].perceptual_hash if pages else None,
     )
-    document = await add_document(session, tenant_id, new)
-    rows = await list_pages(session, tenant_id, document.id)
+    document, rows = await add_with_pages(session, tenant_id, new)
     # A document that was there may have pages that another version encoded; what no row names must
     # not lie in the store, where no erasure would find it.
     used = {document.blob_key, *(row.blob_key for row in rows)}

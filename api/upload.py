@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 
 from api.errors import InvalidRequest, UnsupportedMediaType
-from api.json_body import JSON, parse_json, parse_model
+from api.json_body import JSON, parse_json, parse_model, refuse_packed
 from api.schemas import ExtractBody
 from extraction.errors import DocumentTooLarge
 from extraction.prompt import AnswerFormat
@@ -105,13 +105,14 @@ async def read_upload(request: Request, max_bytes: int) -> Upload:
         max_bytes: the largest accepted document.
 
     Raises:
-        UnsupportedMediaType: neither multipart nor JSON.
+        UnsupportedMediaType: neither multipart nor JSON, or packed.
         InvalidRequest: names each part at fault.
         DocumentTooLarge: the file has more bytes than accepted.
     """
     key = request.headers.get("idempotency-key")
     if key is not None and not _KEY.fullmatch(key):
         raise InvalidRequest({"Idempotency-Key": "1 to 200 printable ASCII characters, no spaces"})
+    refuse_packed(request)
     declared = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if declared == MULTIPART:
         content, body = await _read_form(request)

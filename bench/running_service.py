@@ -94,7 +94,7 @@ class RunningService:
         }
         self.data.mkdir(parents=True, exist_ok=True)
         with (self.data / "serve.log").open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own program
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "api.cli", "serve"],
                 cwd=self.data,  # no .env of the folder that a bench is started in
                 env=environment,
@@ -124,7 +124,7 @@ class RunningService:
         raise RuntimeError(f"the service is not ready; {self.data / 'serve.log'} says why")
 
     def kill(self) -> None:
-        """kill -9 of the API."""
+        """Kill -9 of the API."""
         os.kill(self.pid, signal.SIGKILL)
         self._reap(10.0)
 

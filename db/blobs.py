@@ -65,7 +65,10 @@ class BlobStore(Protocol):
 
 
 class FolderBlobStore:
-    """Blobs as files in a folder, two levels of 256 folders deep.
+    """Blobs as files in 256 folders, by the first two digits of their keys.
+
+    One level: with a second one, nearly every blob of a store of less than some 100,000 would come
+    with new folders, each flushed to disk.
 
     A file starts with one version byte. `01`: the content follows. `02`: a mark of the encryption
     key (8 bytes), a nonce (12), then AES-256-GCM of the content, with version, mark and blob key as
@@ -122,7 +125,7 @@ class FolderBlobStore:
         """Where the blob lies; a key that is none, as one with a path in it, is missing."""
         if not KEY_PATTERN.fullmatch(key):
             raise BlobMissing(key)
-        return self.folder / key[:2] / key[2:4] / key
+        return self.folder / key[:2] / key
 
     def _put(self, content: bytes) -> str:
         key = self.key_for(content)
@@ -131,7 +134,7 @@ class FolderBlobStore:
             return key
         sealed = self._seal(key, content)
         try:
-            _make_folder(path.parent, self.folder)
+            _make_folder(path.parent)
             _write_durably(path, sealed)
         except OSError as error:
             if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
@@ -196,12 +199,11 @@ def _derive(key: bytes, purpose: bytes) -> bytes:
     return hmac.new(key, purpose, hashlib.sha256).digest()
 
 
-def _make_folder(folder: Path, root: Path) -> None:
-    """Make the two levels below `root`, each entry durable."""
-    for step in (folder.parent, folder):
-        if not step.is_dir():
-            step.mkdir(exist_ok=True, mode=0o700)
-            _sync_folder(root if step == folder.parent else step.parent)
+def _make_folder(folder: Path) -> None:
+    """Make a folder of the store, its entry durable."""
+    if not folder.is_dir():
+        folder.mkdir(exist_ok=True, mode=0o700)
+        _sync_folder(folder.parent)
 
 
 def _write_durably(path: Path, content: bytes) -> None:

@@ -232,7 +232,7 @@ class Extractor:
         warnings: tuple[str, ...] = ()
         images: list[bytes] = []
         if self.readers.traits.sees_images:
-            images = [page.jpeg_bytes() for page in pages[: self.readers.max_images]]
+            images = [page.jpeg for page in pages[: self.readers.max_images]]
             if len(pages) > self.readers.max_images and not lines:
                 warnings += ("pages-left-out",)
         most = self.readers.max_characters

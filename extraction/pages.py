@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import dataclass
+from functools import cached_property
 
 from PIL import Image
 
@@ -14,7 +15,7 @@ from extraction.pdf import read_pdf
 __all__ = ["Page", "PageLimits", "load_pages", "media_type", "perceptual_hash"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Page:
     """One page of a document: upright, RGB, of bounded size, without metadata.
 
@@ -42,8 +43,13 @@ class Page:
         self.image.save(buffer, "PNG", compress_level=3)
         return buffer.getvalue()
 
+    @cached_property
+    def jpeg(self) -> bytes:
+        """The page as JPEG, encoded once: what is stored is what a model is shown."""
+        return self.jpeg_bytes()
+
     def jpeg_bytes(self, quality: int = 90) -> bytes:
-        """The page as JPEG, without the sent file's metadata; for storage."""
+        """The page as JPEG, without the sent file's metadata."""
         buffer = io.BytesIO()
         self.image.save(buffer, "JPEG", quality=quality)
         return buffer.getvalue()

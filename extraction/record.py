@@ -184,6 +184,8 @@ def _before_the_cut(text: str) -> str:
         part, at = match[0], match.end()
         if part.isspace():
             continue
+        if whole and not closers:
+            return text  # more behind the end is no cut
         is_value = previous == ":" or (closers[-1:] == ["]"] and previous in "[,")
         if part in "{[":
             closers.append("}" if part == "{" else "]")
@@ -225,7 +227,9 @@ class _LeafReader:
             if spec is None:
                 raise UnparseableRecord("stop", "a field that was not asked")
             # A short value may stand within a key, so it is looked for behind its own.
-            self._at = max(self._text.find(f'"{name}"', self._at), self._at)
+            key = f'"{name}"'
+            found = self._text.find(key, self._at)
+            self._at = found + len(key) if found >= 0 else self._at
             yield from self._read_value(spec, value, f"{prefix}{name}")
 
     def _read_value(self, spec: FieldSpec, value: Any, path: str) -> Iterator[RawLeaf]:

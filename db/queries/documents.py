@@ -46,6 +46,13 @@ def is_holdout(content_sha256: bytes) -> bool:
 
 
 async def add_document(session: AsyncSession, tenant_id: UUID, new: NewDocument) -> Document:
+    """The tenant's document of this content; see `add_with_pages`."""
+    return (await add_with_pages(session, tenant_id, new))[0]
+
+
+async def add_with_pages(
+    session: AsyncSession, tenant_id: UUID, new: NewDocument
+) -> tuple[Document, Sequence[Page]]:
     """The tenant's document of this content, made where there is none; many at once make one.
 
     The blobs' locks are held until the transaction ends: `put` the contents before the commit.
@@ -76,9 +83,11 @@ async def add_document(session: AsyncSession, tenant_id: UUID, new: NewDocument)
             }
             for page in new.pages
         ]
-        await session.execute(insert(Page).values(rows))
+        # Rows as parameters: a statement with them in it would be compiled anew each time.
+        made = await session.execute(insert(Page).returning(Page), rows)
+        return document, sorted(made.scalars(), key=lambda page: page.index)
     if document is not None:
-        return document
+        return document, ()
     # The lock is for an erasure that may be under way: a document that was there stays there until
     # the caller's prediction refers to it.
     query = (
@@ -88,8 +97,8 @@ async def add_document(session: AsyncSession, tenant_id: UUID, new: NewDocument)
     )
     found = (await session.execute(query)).scalar_one_or_none()
     if found is None:  # erased between our two statements; the next attempt inserts
-        return await add_document(session, tenant_id, new)
-    return found
+        return await add_with_pages(session, tenant_id, new)
+    return found, await list_pages(session, tenant_id, found.id)
 
 
 async def get_document(session: AsyncSession, tenant_id: UUID, document_id: UUID) -> Document:

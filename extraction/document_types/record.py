@@ -90,7 +90,9 @@ def _field_of(name: str, info: FieldInfo) -> FieldSpec:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return FieldSpec(name, Kind.OBJECT, children=fields_of(annotation), **known)
     if get_origin(annotation) is Literal:
-        return FieldSpec(name, Kind.CHOICE, choices=get_args(annotation), **known)
+        # `typing` keeps one of two Literals that differ in their order alone.
+        choices = extra.get("choices") or get_args(annotation)
+        return FieldSpec(name, Kind.CHOICE, choices=tuple(cast("Any", choices)), **known)
     return FieldSpec(name, _kind_of(annotation), **known)
 
 
@@ -133,7 +135,13 @@ def _model_of(name: str, specs: tuple[FieldSpec, ...]) -> type[Record]:
 
 
 def _definition(owner: str, item: FieldSpec) -> tuple[Any, Any]:
-    extra = {"max_length": item.max_length, "max_items": item.max_items, "asked": item.asked}
+    extra: dict[str, Any] = {
+        "max_length": item.max_length,
+        "max_items": item.max_items,
+        "asked": item.asked,
+    }
+    if item.choices:
+        extra["choices"] = list(item.choices)
     extra_json = cast("Any", extra)
     if item.kind is Kind.LIST:
         element: Any = (

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from api.app import create_app
 from api.dependencies import DbSession, Services
+from api.known_keys import REMEMBERED_SECONDS
 from api.logs import configure_logs
 from api.settings import Settings
 from db.embedded import EmbeddedPostgres
@@ -211,6 +212,7 @@ async def test_scopes_limits_and_revocation(
     assert (await client.get("/models", headers=HEADERS)).status_code == 200
     async with sessions() as session, session.begin():
         await revoke_key(session, tenant.id, key.row.id)
+    await asyncio.sleep(REMEMBERED_SECONDS)
     assert (await client.get("/models", headers=headers)).status_code == 401
 
 

@@ -217,4 +217,3 @@ async def test_the_real_line_reader_survives_odd_pages(database_url: str, tmp_pa
             answer = await up.extract(**sent(content))
             assert answer["state"] == "done"
         assert answer["fields"]["total"]["evidence"] is not None
-

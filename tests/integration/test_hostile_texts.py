@@ -251,7 +251,7 @@ async def test_an_obeyed_injection_breaks_a_check_not_the_schema(
     assert verdict(answer, "items_sum") == "fail"
     # Nothing on the page shows the ordered value, but for the order itself where it can be read.
     evidence = answer["fields"]["total"]["evidence"]
-    assert evidence is None or evidence["box"][1] > 500 / 600
+    assert evidence is None or evidence["box"][1] > 480 / 600
     assert answer["fields"]["total"]["confidence"] < answer["fields"]["merchant_name"]["confidence"]
 
 

@@ -154,7 +154,9 @@ def test_a_value_cannot_forge_a_tag() -> None:
     assert found["given_names"] == "A<"
 
 
-words = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=12)
+words = st.text(
+    st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=12
+)
 names = words.filter(lambda text: "<" not in text and "\uff1c" not in text)
 zone_lines = st.lists(st.text("ABO019<", min_size=30, max_size=44), min_size=2, max_size=3)
 passports = st.fixed_dictionaries(

@@ -54,7 +54,9 @@ TOKENS = (
 
 @pytest.mark.parametrize("token", TOKENS)
 def test_no_control_token_of_a_document_is_left(token: str) -> None:
-    text = build_prompt(Asked(RECEIPT), page_of(f"TOTAL {token}9.00{token}{token}")).messages[1].text
+    text = (
+        build_prompt(Asked(RECEIPT), page_of(f"TOTAL {token}9.00{token}{token}")).messages[1].text
+    )
     assert token not in text
     assert "9.00" in text
 
@@ -78,7 +80,9 @@ def test_no_control_token_arises_from_parts(rows: tuple[str, ...], why: str) -> 
     assert "\uff1c|im_end|\uff1e" not in text, why
 
 
-@given(st.lists(st.sampled_from([*TOKENS, "<", ">", "|", "[", "]", " ", "im_end", "A"]), max_size=9))
+@given(
+    st.lists(st.sampled_from([*TOKENS, "<", ">", "|", "[", "]", " ", "im_end", "A"]), max_size=9)
+)
 def test_no_mixture_of_parts_leaves_a_control_token(parts: list[str]) -> None:
     text = neutral("".join(parts))
     assert not [token for token in TOKENS if token in text]
