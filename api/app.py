@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from api.admission import Admission
 from api.body_limit import BodyLimit, upload_limit
 from api.dependencies import Services
+from api.logs import configure_structlog
 from api.metrics import Metrics
 from api.model_source import find_traits, make_engine
 from api.openapi import DESCRIPTION, TAGS, install_openapi
@@ -63,6 +64,9 @@ def create_app(
     Raises:
         ValueError: the model folder's `docloop.json` is broken.
     """
+    if not structlog.is_configured():
+        # structlog's own default prints the local variables of every frame of an exception.
+        configure_structlog(settings.secrets())
     traits = traits or find_traits(settings)
     admission = Admission(
         max_concurrency=settings.max_concurrency,
@@ -91,8 +95,8 @@ def create_app(
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         # asyncio's own report of a lost exception quotes its message.
         asyncio.get_running_loop().set_exception_handler(_report_lost)
-        await startup.begin()
         try:
+            await startup.begin()
             yield
         finally:
             await startup.end()

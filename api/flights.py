@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from db.tables import Prediction
 
+T = TypeVar("T")
 Flight = asyncio.Task[Prediction | None]
 """One computation; its result is the finished row, or None where it was erased meanwhile."""
 
@@ -19,6 +20,7 @@ class Flights:
         self._flights: dict[UUID, Flight] = {}
         self._held: set[UUID] = set()
         self._turns: dict[tuple[UUID, str], asyncio.Lock] = {}
+        self._outliving: set[asyncio.Task[Any]] = set()
 
     @contextlib.contextmanager
     def holding(self, prediction_id: UUID) -> Iterator[None]:
@@ -32,6 +34,13 @@ class Flights:
     def holds(self, prediction_id: UUID) -> bool:
         """Whether this process computes it or is about to."""
         return prediction_id in self._held or prediction_id in self._flights
+
+    async def outlive(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`, which goes on to its end when the one who asked is cancelled."""
+        task = asyncio.create_task(work)
+        self._outliving.add(task)  # the loop alone would not keep it
+        task.add_done_callback(self._outliving.discard)
+        return await asyncio.shield(task)
 
     def begin(self, prediction_id: UUID, work: Coroutine[Any, Any, Prediction | None]) -> Flight:
         """Compute in a task of its own, which goes on when the one who asked hangs up."""

@@ -8,6 +8,7 @@ that kills its worker cannot do so for ever (`work_off`).
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ import procrastinate
 import structlog
 from procrastinate.exceptions import ProcrastinateException
 
+from api.cancelling import cancel_until_done, check_cancelled
 from api.compute import JOB_PATIENCE_SECONDS, LONGEST_PAUSE_SECONDS, Work, compute, failure, finish
 from api.dependencies import Services
 from api.enqueue import QUEUE, TASK
@@ -43,6 +45,7 @@ _RETRY_SECONDS = 2
 # The work itself gives up long before; this ends a job whose work cannot even say so.
 _MOST_ATTEMPTS = 50
 _SWEEP_SECONDS = 15.0
+_GRACE_SECONDS = 2.0
 
 logger = structlog.get_logger(__name__)
 
@@ -65,14 +68,38 @@ async def run_jobs(services: Services, *, stalled_seconds: float = STALLED_SECON
     app = _make_app(services, address)
     try:
         await services.presence.start(address)
-        async with app.open_async(), asyncio.TaskGroup() as group:
-            group.create_task(_work(app, services, stalled_seconds))
-            group.create_task(_keep_rescuing(app, stalled_seconds))
-            group.create_task(_keep_sweeping(services))
+        await app.open_async()
+        check_cancelled()
+        await _run_together(
+            _work(app, services, stalled_seconds),
+            _keep_rescuing(app, stalled_seconds),
+            _keep_sweeping(services),
+            grace_seconds=services.settings.shutdown_seconds + _GRACE_SECONDS,
+        )
     except asyncio.CancelledError:
         await services.flights.end()
         await services.presence.stop()
         raise
+    finally:
+        # Also where opening it was cancelled half-way: its pool would go on trying for ever.
+        await app.close_async()
+
+
+async def _run_together(
+    work: Coroutine[Any, Any, None], *others: Coroutine[Any, Any, None], grace_seconds: float
+) -> None:
+    """Runs until one ends or we are cancelled; then all end, the work in its own time.
+
+    A task group would wait for ever for one that lost its cancellation.
+    """
+    tasks = [asyncio.create_task(work), *map(asyncio.create_task, others)]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        pauses = [grace_seconds, *(_GRACE_SECONDS for _ in others)]
+        await asyncio.gather(*map(cancel_until_done, tasks, pauses))
+    for task in done:
+        task.result()
 
 
 async def work_off(services: Services, tenant_id: UUID, prediction_id: UUID, attempts: int) -> None:

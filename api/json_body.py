@@ -32,7 +32,10 @@ async def read_json(request: Request) -> Any:
     declared = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
     if declared != JSON and not declared.endswith("+json"):
         raise UnsupportedMediaType(JSON)
-    return parse_json(await request.body())
+    content = parse_json(await request.body())
+    if _holds_half_characters(content):
+        raise InvalidRequest({"body": "a text holds half of a surrogate pair"})
+    return content
 
 
 def refuse_packed(request: Request) -> None:
@@ -77,6 +80,23 @@ def parse_model(model: type[M], content: Any) -> M:
             for fault in error.errors(include_input=False, include_context=False, include_url=False)
         }
         raise InvalidRequest(faults) from None
+
+
+def _holds_half_characters(content: Any) -> bool:
+    """Whether a text cannot be written as UTF-8, as one half of a surrogate pair."""
+    pending = [content]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, dict):
+            pending += [*value, *value.values()]
+        elif isinstance(value, list):
+            pending += value
+        elif isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                return True
+    return False
 
 
 def _refuse_constant(name: str) -> Any:

@@ -221,10 +221,17 @@ def configure_logs(
     logging.captureWarnings(capture=True)
     # A handler that fails must not print the record with its arguments.
     logging.raiseExceptions = False
+    configure_structlog(secrets)
+
+
+def configure_structlog(secrets: tuple[str, ...] = ()) -> None:
+    """Our own lines are clean before they reach any handler, whoever has set up the handlers."""
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
             *_shared(),
+            describe_exception,
+            Redactor(secrets),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),

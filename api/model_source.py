@@ -81,9 +81,10 @@ def page_limits(settings: Settings) -> PageLimits:
 
 def load_extractor(settings: Settings, traits: ModelTraits, engine: Engine) -> Extractor:
     """The serving sentence with its models loaded; blocks for about a second."""
+    own = settings.model_dir / "classifier.json"
     readers = Readers(
         lines=LineReader(settings.ocr_threads) if settings.ocr_enabled else None,
-        classifier=TypeClassifier.load(None),
+        classifier=TypeClassifier.load(own if own.is_file() else None),
         calibration=Calibration.load(settings.model_dir),
         traits=traits,
         page_limits=page_limits(settings),

@@ -77,6 +77,10 @@ async def begin(services: Services, tenant_id: UUID, upload: Upload, *, wait: bo
         IdempotencyConflict: the key stands for another request.
         BlobStoreFull, EngineUnavailable, DatabaseUnavailable: nothing was stored.
     """
+    return await services.flights.outlive(_begin(services, tenant_id, upload, wait=wait))
+
+
+async def _begin(services: Services, tenant_id: UUID, upload: Upload, *, wait: bool) -> Begun:
     async with services.flights.turn(tenant_id, upload.idempotency_key):
         async with services.sessions.begin() as session:
             document_type = await _wanted_type(session, tenant_id, upload)

@@ -18,6 +18,7 @@ from dataclasses import asdict
 import structlog
 from sqlalchemy import text
 
+from api.cancelling import check_cancelled
 from api.dependencies import Services
 from api.jobs import run_jobs
 from api.model_source import load_extractor
@@ -34,6 +35,7 @@ from extraction.traits import ModelTraits
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 15.0
 _WATCH_SECONDS = 0.25
+_END_SECONDS = 20.0
 _ENGINE_PROGRESS = {
     EngineStatus.READY: Progress.READY,
     EngineStatus.FAILED: Progress.FAILED,
@@ -77,7 +79,13 @@ class Startup:
         """Ends everything, last started first; nothing is left running."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # Jobs under way may take `shutdown_seconds`. What holds on longer is not waited for: the
+        # engine and the database have to be stopped whatever happens.
+        patience = self._settings.shutdown_seconds + _END_SECONDS
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=patience)
+            if late:
+                logger.error("background work did not end in time", task_count=len(late))
         await self._services.engine.stop()
         await self._services.close()
         if self._postgres is not None:
@@ -85,25 +93,26 @@ class Startup:
         logger.info("stopped")
 
     async def _bring_up_storage(self) -> None:
-        """The database line; goes on as the watch over the database and the queue."""
+        """The database line; goes on as the watch over the queue."""
         await self._insist(Part.DATABASE, self._open_database)
-        async with asyncio.TaskGroup() as group:
-            if self._postgres is not None:
-                group.create_task(self._watch_postgres())
-            await self._insist(Part.MIGRATIONS, self._migrate)
-            await self._insist(Part.KEY, self._ensure_key)
-            await self._insist(Part.MODEL, self._register_model)
-            await self._sweep()
-            await self._keep_jobs_running()
+        if self._postgres is not None:
+            self._tasks.append(asyncio.create_task(self._watch_postgres(), name="watch_postgres"))
+        await self._insist(Part.MIGRATIONS, self._migrate)
+        await self._insist(Part.KEY, self._ensure_key)
+        await self._insist(Part.MODEL, self._register_model)
+        await self._sweep()
+        await self._keep_jobs_running()
 
     async def _insist(self, part: Part, step: Callable[[], Awaitable[str]]) -> None:
         """Tries a step until it works; the state says why it did not."""
         pause = _FIRST_PAUSE_SECONDS
         while True:
+            check_cancelled()
             began = time.monotonic()
             self._ready.mark(part, Progress.STARTING)
             try:
                 result = await step()
+                check_cancelled()
             except Exception as error:
                 self._ready.mark(part, Progress.FAILED, _why(error))
                 logger.warning("start step failed", part=part, exc_info=error)
@@ -221,6 +230,7 @@ class Startup:
     async def _keep_jobs_running(self) -> None:
         pause = _FIRST_PAUSE_SECONDS
         while True:
+            check_cancelled()
             began = time.monotonic()
             self._ready.mark(Part.QUEUE, Progress.READY)
             try:

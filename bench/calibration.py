@@ -2,11 +2,12 @@
 
     python bench/calibration.py [--sroie FOLDER] [--split 400-499] [--generated 20] [--json]
 
-Documents that were not trained on (SROIE's held-out receipts, and generated ones with seeds of their
-own) go through `/extract`; what is wrong goes back through `/feedback` as a clerk's correction. The
-table has, per document type, the values that the model read, the share of them that was right, and
-the expected calibration error of the confidence that the service gave them (Naeini et al. 2015).
-`python -m trainer.calibrate` fits the confidence on the corrections that this leaves in the database.
+Documents that were not trained on (SROIE's held-out receipts, and generated ones with seeds of
+their own) go through `/extract`; what is wrong goes back through `/feedback` as a clerk's
+correction. The table has, per document type, the values that the model read, the share of them that
+was right, and the expected calibration error of the confidence that the service gave them (Naeini
+et al. 2015). `python -m trainer.calibrate` fits the confidence on the corrections that this leaves
+in the database.
 """
 
 import argparse

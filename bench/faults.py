@@ -3,10 +3,10 @@
     python bench/faults.py [--kills 10] [--callers 4] [--json]
 
 The service, real and with its own engine and Postgres, is asked without pause by several callers.
-Each extracts pages, some with `wait=false`, and corrects what it was answered; it keeps its own list
-of what was acknowledged. Meanwhile the engine, the API and the Postgres postmaster are killed with
-SIGKILL by their process ids, the API started again the same way. In the end every acknowledged
-prediction and correction is asked for, and queued predictions have to be finished.
+Each extracts pages, some with `wait=false`, and corrects what it was answered; it keeps its own
+list of what was acknowledged. Meanwhile the engine, the API and the Postgres postmaster are killed
+with SIGKILL by their process ids, the API started again the same way. In the end every acknowledged
+prediction and correction is asked for; queued predictions have to be finished.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import httpx
@@ -81,7 +81,7 @@ class Load:
         self._numbers = count()
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def __aenter__(self) -> "Load":
+    async def __aenter__(self) -> Self:
         """Start to ask."""
         self._tasks = [asyncio.create_task(self._ask()) for _ in range(self._callers)]
         return self
@@ -161,7 +161,7 @@ async def put_type(service: RunningService) -> None:
 
 
 async def kill(service: RunningService, target: str) -> float:
-    """kill -9 one part, start the API again where it was that; answers the seconds until ready."""
+    """SIGKILL one part, start the API again where it was that; answers the seconds until served."""
     began = time.monotonic()
     if target == "api":
         service.kill()
@@ -266,8 +266,10 @@ def as_row(target: str, seconds: list[float], ledger: Ledger, lost: list[str]) -
 def show(result: dict[str, Any]) -> None:
     """One table, and what went wrong below it."""
     heads = ("killed", "kills", "acknowledged", "corrections", "queued", "lost", "broken")
-    heads += ("503 or 429", "unexpected", "back s (median)", "back s (longest)")
-    table = Table(*heads, caption=f"left running after Ctrl-C: {result['left_running'] or 'none'}")
+    more = ("503 or 429", "unexpected", "back s (median)", "back s (longest)")
+    table = Table(
+        *heads, *more, caption=f"left running after Ctrl-C: {result['left_running'] or 'none'}"
+    )
     for row in result["rows"]:
         table.add_row(
             *(row["target"], str(row["kills"]), str(row["predictions"])),

@@ -7,7 +7,9 @@ Postgres (fsync on), asks it over HTTP. The straight requests are the bytes that
 client would send for the same pages (`api.engine.client`), sent to the same server. Both ways
 alternate in one run: straight, service, service, straight. Every page differs, so that the service
 stores a document, a page and a prediction for each; the engine's prefix cache is off, so that the
-second way finds nothing warm. In the end every answered prediction is looked up in the database.
+second way finds nothing warm. "CPU ms" is what the API's process and Postgres spend on a request;
+they share the machine's cores with the engine. In the end every answered prediction is looked up
+in the database.
 """
 
 import argparse
@@ -25,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import psycopg
 from rich.console import Console
 from rich.table import Table
@@ -62,6 +65,7 @@ class Way:
     seconds: list[float] = field(default_factory=list)
     wall_seconds: float = 0.0
     tokens: list[int] = field(default_factory=list)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def throughput(self) -> float:
@@ -130,6 +134,19 @@ async def drive(
     way.wall_seconds += time.perf_counter() - began
 
 
+def cpu_seconds(service: RunningService) -> dict[str, float]:
+    """Processor time so far of the API's process, and of Postgres with its backends."""
+    postmaster = psutil.Process(service.postgres_pid())
+    parts = {
+        "api": [psutil.Process(service.pid)],
+        "postgres": [postmaster, *postmaster.children()],
+    }
+    return {
+        name: sum(p.cpu_times().user + p.cpu_times().system for p in processes)
+        for name, processes in parts.items()
+    }
+
+
 async def measure(
     engine: LocalEngine, service: RunningService, arguments: argparse.Namespace
 ) -> tuple[list[dict[str, Any]], set[str]]:
@@ -180,7 +197,11 @@ async def measure(
                     continue
                 order = [(send_straight, straight), (send_service, serviced)]
                 for send, way in order if turn % 2 == 0 else reversed(order):
+                    before = cpu_seconds(service)
                     await drive(requests, concurrency, send, way)
+                    for name, seconds in cpu_seconds(service).items():
+                        spent = way.cpu_seconds.get(name, 0.0) + seconds - before[name]
+                        way.cpu_seconds[name] = spent
                 console.print(f"concurrency {concurrency}: round {turn + 1} done")
             if sorted(straight.tokens) != sorted(serviced.tokens):
                 console.print("[yellow]the answers' lengths differ between the two ways")
@@ -201,6 +222,7 @@ def as_row(concurrency: int, straight: Way, serviced: Way) -> dict[str, Any]:
         "added_p50_seconds": serviced.quantile(0.5) - straight.quantile(0.5),
         "straight_p99_seconds": straight.quantile(0.99),
         "added_p99_seconds": serviced.quantile(0.99) - straight.quantile(0.99),
+        "cpu_seconds": {k: v / len(serviced.seconds) for k, v in serviced.cpu_seconds.items()},
     }
 
 
@@ -219,8 +241,8 @@ def show(result: dict[str, Any]) -> None:
     """One table."""
     table = Table(title=result["setting"], caption=str(result["stored"]))
     heads = ("at a time", "requests", "tokens", "straight /s", "service /s", "ratio")
-    heads += ("straight p50 ms", "added p50 ms", "straight p99 ms", "added p99 ms", "met")
-    for head in heads:
+    more = ("straight p50 ms", "added p50 ms", "straight p99 ms", "added p99 ms", "CPU ms", "met")
+    for head in (*heads, *more):
         table.add_column(head, justify="right")
     for row in result["rows"]:
         table.add_row(
@@ -231,6 +253,7 @@ def show(result: dict[str, Any]) -> None:
             *(f"{1000 * row['added_p50_seconds']:+.1f}",),
             *(f"{1000 * row['straight_p99_seconds']:.0f}",),
             *(f"{1000 * row['added_p99_seconds']:+.1f}",),
+            " + ".join(f"{1000 * seconds:.0f}" for seconds in row["cpu_seconds"].values()),
             "yes" if met(row) else "no",
         )
     Console(width=140).print(table)

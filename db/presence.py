@@ -54,11 +54,11 @@ class Presence:
 
     async def stop(self) -> None:
         """Give the lock back."""
-        if self._watch is not None:
-            watch, self._watch = self._watch, None
+        watch, self._watch = self._watch, None
+        while watch is not None and not watch.done():
+            # More than once: a cancellation can get lost (see `api.cancelling`).
             watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watch
+            await asyncio.wait({watch}, timeout=_PING_SECONDS / 2)
         await self._drop()
 
     async def _take(self, url: str) -> None:

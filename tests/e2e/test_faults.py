@@ -6,14 +6,13 @@ import resource
 import signal
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx
 import pytest
 import pytest_asyncio
-
-from faults import TYPE, Ledger, Load, kill, missing, page, put_type
+from faults import TYPE, Ledger, Load, kill, missing, page, put_type, until_answered
 from running_service import RunningService
+
 from trainer.tiny_models import build_idefics3, write_card
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(420)]
@@ -59,8 +58,7 @@ async def test_a_killed_engine_costs_no_answer(service: RunningService) -> None:
             assert answer.status_code == 200 or (
                 answer.status_code == 503 and int(answer.headers["retry-after"]) > 0
             ), answer.text
-        while (await post(client, 2000)).status_code != 200:
-            await asyncio.sleep(0.2)
+        await until_answered(service)
         assert time.monotonic() - began < BACK_SECONDS
         assert service.engine_pid() != killed
     ledger = Ledger(records={a.json()["id"]: a.json()["record"] for a in answers if a.is_success})
@@ -119,9 +117,7 @@ async def test_ctrl_c_leaves_no_orphan_and_the_data(service: RunningService) -> 
         told = (await post(client, 4000)).raise_for_status().json()
     assert len(service.processes()) >= 4  # API, engine, guardian, postmaster
     assert await asyncio.to_thread(service.interrupt) == 0
-    deadline = time.monotonic() + 5
-    while service.processes() and time.monotonic() < deadline:
-        await asyncio.sleep(0.1)
+    await asyncio.sleep(1.0)
     assert [process.cmdline() for process in service.processes()] == []
     service.start()
     async with service.client() as client:

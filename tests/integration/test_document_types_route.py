@@ -112,7 +112,7 @@ async def test_reserved_names(up: Serving, name: str) -> None:
     assert (await up.client.delete(f"/document-types/{name}")).status_code in {404, 422}
 
 
-@pytest.mark.parametrize("name", ["A", "1a", "a-b", "a%00b", "a" * 65, "..%2f"])
+@pytest.mark.parametrize("name", ["A", "1a", "a-b", "a%00b", "a" * 65])
 async def test_names_that_are_none(up: Serving, name: str) -> None:
     assert (await up.client.put(f"/document-types/{name}", json=TICKET)).status_code in {404, 422}
 

@@ -1,6 +1,7 @@
 """Requests that mean harm: bodies, headers, feedback. Over a real socket where bytes count."""
 
 import asyncio
+import gc
 import gzip
 import json
 from collections.abc import AsyncIterator
@@ -63,123 +64,104 @@ FILE = part(b'content-disposition: form-data; name="file"; filename="a.png"', do
 END = b"--" + BORDER.encode() + b"--\r\n"
 
 
-@pytest.mark.parametrize(
-    ("content", "place"),
-    [
-        (part(b"x-huge: " + b"a" * 100_000) + FILE + END, "body"),
-        (part(b'content-disposition: form-data; name="' + b"n" * 50_000 + b'"') + FILE + END, ""),
-        (b"".join(part(b"x-%d: 1" % i) for i in range(5000)) + END, "body"),
-        (part(b'content-disposition: form-data; name="ocr"', b"on") * 5000 + FILE + END, "body"),
-        (FILE * 50 + END, "body"),
-        (FILE + part(b'content-disposition: form-data; name="content_base64"', b"AAAA") + END, ""),
-        (part(b'content-disposition: form-data; name="fields"', b"a" * 30_000) + FILE + END, ""),
-        (part(b'content-disposition: form-data; name="file"', b"text, no file") + END, "file"),
-        (END, "file"),
-        (b"", ""),
-        (FILE[:-200], ""),
-        (b"\r\n" * 100_000, ""),
-        (b"--" * 100_000, ""),
-        (
-            part(b'content-disposition: form-data; name="document_type"', b"\xff\xfe\x00")
-            + FILE
-            + END,
-            "",
-        ),
-        (part(b'content-disposition: form-data; name="\xff\xfe"', b"1") + FILE + END, ""),
-    ],
-    ids=[
-        "huge-part-header",
-        "huge-part-name",
-        "5000-headless-parts",
-        "5000-parts",
-        "50-files",
-        "file-and-json",
-        "huge-field",
-        "file-as-text",
-        "no-part",
-        "empty",
-        "cut-off",
-        "only-line-ends",
-        "only-dashes",
-        "field-in-no-utf8",
-        "name-in-no-utf8",
-    ],
-)
-async def test_a_hostile_form_names_its_fault(up: Serving, content: bytes, place: str) -> None:
-    with memory() as growth:
-        response = await up.client.post(
-            "/extract", content=content, headers={"content-type": MULTIPART}
-        )
-    problem = problem_in(response, 422, "invalid-request")
-    assert any(name.startswith(place) for name in problem["faults"]), problem
-    assert len(response.content) < 3000
-    assert growth.bytes < 50 * MEGABYTE
+FIELD = b'content-disposition: form-data; name="%s"'
+FORMS: dict[str, tuple[bytes, str]] = {
+    "huge part header": (part(b"x-huge: " + b"a" * 100_000) + FILE + END, "body"),
+    "huge part name": (part(FIELD % (b"n" * 50_000)) + FILE + END, ""),
+    "5000 headless parts": (b"".join(part(b"x-%d: 1" % i) for i in range(5000)) + END, "body"),
+    "5000 parts": (part(FIELD % b"ocr", b"on") * 5000 + FILE + END, "body"),
+    "50 files": (FILE * 50 + END, "body"),
+    "file and JSON": (FILE + part(FIELD % b"content_base64", b"AAAA") + END, "content_base64"),
+    "huge field": (part(FIELD % b"fields", b"a" * 30_000) + FILE + END, "body"),
+    "file as text": (part(FIELD % b"file", b"text, no file") + END, "file"),
+    "no part": (END, "file"),
+    "empty": (b"", "file"),
+    "cut off": (FILE[:-200], "file"),
+    "only line ends": (b"\r\n" * 100_000, ""),
+    "only dashes": (b"--" * 100_000, ""),
+    "a field in no UTF-8": (part(FIELD % b"document_type", b"\xff\xfe\x00") + FILE + END, ""),
+    "a name in no UTF-8": (part(FIELD % b"\xff\xfe", b"1") + FILE + END, ""),
+}
+
+
+# Starlette leaves the file of a form that ends in its middle to the garbage collector.
+@pytest.mark.filterwarnings("ignore:.*SpooledTemporaryFile")
+async def test_a_hostile_form_names_its_fault(up: Serving) -> None:
+    for name, (content, place) in FORMS.items():
+        with memory() as growth:
+            response = await up.client.post(
+                "/extract", content=content, headers={"content-type": MULTIPART}
+            )
+        problem = problem_in(response, 422, "invalid-request")
+        assert any(fault.startswith(place) for fault in problem["faults"]), (name, problem)
+        assert len(response.content) < 3000, name
+        assert growth.bytes < 50 * MEGABYTE, (name, growth.bytes)
+    gc.collect()  # here, where the warning is expected
     assert await count_rows(up, Prediction) == 0
     await still_answers(up)
 
 
-@pytest.mark.parametrize(
-    "content_type",
-    [
-        "multipart/form-data",
-        "multipart/form-data; boundary=",
-        "multipart/form-data; boundary=" + "b" * 5000,
-        "multipart/mixed; boundary=x",
-        "application/x-www-form-urlencoded",
-        "application/octet-stream",
-        "image/png",
-        "application/xml",
-        "text/plain",
-        "application/json; charset=utf-16",
-        "application/jsonp",
-        "",
-        ";;;",
-    ],
+CONTENT_TYPES = (
+    "multipart/form-data",
+    "multipart/form-data; boundary=",
+    "multipart/form-data; boundary=" + "b" * 5000,
+    "multipart/mixed; boundary=x",
+    "application/x-www-form-urlencoded",
+    "application/octet-stream",
+    "image/png",
+    "application/xml",
+    "text/plain",
+    "application/json; charset=utf-16",
+    "application/jsonp",
+    "",
+    ";;;",
 )
-async def test_a_wrong_content_type_is_told(up: Serving, content_type: str) -> None:
-    response = await up.client.post(
-        "/extract", content=document(), headers={"content-type": content_type}
-    )
-    assert response.status_code in {415, 422}
-    slug = {415: "unsupported-media-type", 422: "invalid-request"}[response.status_code]
-    problem_in(response, response.status_code, slug)
+
+
+async def test_a_wrong_content_type_is_told(up: Serving) -> None:
+    for content_type in CONTENT_TYPES:
+        response = await up.client.post(
+            "/extract", content=document(), headers={"content-type": content_type}
+        )
+        slugs = {415: "unsupported-media-type", 422: "invalid-request"}
+        assert response.status_code in slugs, (content_type, response.text)
+        problem_in(response, response.status_code, slugs[response.status_code])
+
+
+HOSTILE_JSON = (
+    b"[" * DEEP,
+    b'{"a":' * DEEP,
+    b'{"record":' * 900 + b"1" + b"}" * 900,
+    b'{"properties":{"a":' * 450 + b"1" + b"}}" * 450,
+    b'{"a": NaN}',
+    b'{"record": {"total": Infinity}}',
+    b'{"a": -Infinity}',
+    b'{"a": 1, "a": 2}',
+    b'{"a": ' + b"9" * 100_000 + b"}",
+    b'{"a": "\\ud800"}',
+    b'{"\\ud800": 1}',
+    b'{"a": "\\u0000"}',
+    b'{"a": 1e400}',
+    b"\xff\xfe{\x00}\x00",
+    b"null",
+    b"[]",
+    b"1",
+    b'"' + b"a" * 500_000,
+    b"",
+)
 
 
 @pytest.mark.parametrize("path", ["/extract", "/feedback", "/document-types/note"])
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"[" * DEEP,
-        b'{"a":' * DEEP,
-        b'{"record":' * 900 + b"1" + b"}" * 900,
-        b'{"properties":{"a":' * 450 + b"1" + b"}}" * 450,
-        b'{"a": NaN}',
-        b'{"record": {"total": Infinity}}',
-        b'{"a": -Infinity}',
-        b'{"a": 1, "a": 2}',
-        b'{"a": ' + b"9" * 100_000 + b"}",
-        b'{"a": "\\ud800"}',
-        b'{"\\ud800": 1}',
-        b'{"a": "\\u0000"}',
-        b'{"a": 1e400}',
-        b"\xff\xfe{\x00}\x00",
-        b"null",
-        b"[]",
-        b"1",
-        b'"' + b"a" * 500_000,
-        b"",
-    ],
-    ids=lambda content: ascii(content[:20].decode("latin-1")),
-)
-async def test_hostile_json_is_told(up: Serving, path: str, content: bytes) -> None:
+async def test_hostile_json_is_told(up: Serving, path: str) -> None:
     method = "PUT" if path.startswith("/document") else "POST"
-    response = await up.client.request(
-        method, path, content=content, headers={"content-type": "application/json"}
-    )
-    assert 400 <= response.status_code < 500, response.text
-    problem_in(response, response.status_code, response.json()["type"].rpartition("/")[2])
-    assert response.status_code in {413, 422}
-    assert len(response.content) < 5000
+    for content in HOSTILE_JSON:
+        response = await up.client.request(
+            method, path, content=content, headers={"content-type": "application/json"}
+        )
+        shown = (content[:30], response.status_code, response.text[:300])
+        assert response.status_code == 422, shown
+        problem_in(response, 422, response.json()["type"].rpartition("/")[2])
+        assert len(response.content) < 5000, shown
     await still_answers(up)
 
 
@@ -254,34 +236,34 @@ async def test_clients_that_hang_up_in_the_middle_leave_nothing(
     assert await count_rows(up, Prediction) == 1
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/predictions/..%2f..%2fetc%2fpasswd",
-        "/predictions/%00",
-        "/document-types/..%2f..%2fetc",
-        "/document-types/%00",
-        "/problems/..%2f..%2fetc",
-        "/problems/%00",
-        "/predictions?cursor=%00",
-        "/predictions?cursor=" + "A" * 60,
-        "/predictions?document_type=%00",
-        "/predictions?created_after=9999-12-31T23:59:59.999999-23:59",
-        "/predictions?created_before=0001-01-01T00:00:00%2B23:59",
-        "/predictions?max_confidence=nan",
-        "/predictions?max_confidence=1e999",
-        "/predictions?limit=99999999999999999999",
-        "/document-types/receipt?version=99999999999999",
-        "/feedback?verdict=%00",
-        "/feedback/%F0%9F%92%A9",
-        "/predictions/" + "9" * 5000,
-    ],
+PATHS = (
+    "/predictions/..%2f..%2fetc%2fpasswd",
+    "/predictions/%00",
+    "/document-types/..%2f..%2fetc",
+    "/document-types/%00",
+    "/problems/..%2f..%2fetc",
+    "/problems/%00",
+    "/predictions?cursor=%00",
+    "/predictions?cursor=" + "A" * 60,
+    "/predictions?document_type=%00",
+    "/predictions?created_after=9999-12-31T23:59:59.999999-23:59",
+    "/predictions?created_before=0001-01-01T00:00:00%2B23:59",
+    "/predictions?max_confidence=nan",
+    "/predictions?max_confidence=1e999",
+    "/predictions?limit=99999999999999999999",
+    "/document-types/receipt?version=99999999999999",
+    "/feedback?verdict=%00",
+    "/feedback/%F0%9F%92%A9",
+    "/predictions/" + "9" * 5000,
 )
-async def test_hostile_paths_and_queries(up: Serving, path: str) -> None:
-    response = await up.client.get(path)
-    assert response.status_code < 500, response.text
-    if response.status_code != 200:
-        problem_in(response, response.status_code, response.json()["type"].rpartition("/")[2])
+
+
+async def test_hostile_paths_and_queries(up: Serving) -> None:
+    for path in PATHS:
+        response = await up.client.get(path)
+        assert response.status_code < 500, (path, response.text)
+        if response.status_code != 200:
+            problem_in(response, response.status_code, response.json()["type"].rpartition("/")[2])
 
 
 async def test_feedback_twice_is_one_and_another_word_supersedes(up: Serving) -> None:
@@ -300,48 +282,45 @@ async def test_feedback_twice_is_one_and_another_word_supersedes(up: Serving) ->
     assert [row["verdict"] for row in in_force] == ["correct"]
 
 
-@pytest.mark.parametrize(
-    ("change", "place"),
-    [
-        ({"verdict": "correct"}, "record"),
-        ({"record": None}, "record"),
-        ({"record": {}}, ""),
-        ({"verdict": "perhaps"}, "verdict"),
-        ({"record": {"totl": "9.50"}}, "totl"),
-        ({"record": {"total": "nine"}}, "total"),
-        ({"record": {"total": []}}, "total"),
-        ({"record": {"total": True}}, "total"),
-        ({"record": {"total": "\x00"}}, "total"),
-        ({"record": {"items": {"0": {}}}}, "items"),
-        ({"record": {"items": [{}] * 20_000}}, "items"),
-        ({"record": {"merchant_name": "A" * 100_000}}, "merchant_name"),
-        ({"record": {"a" * 100_000: 1}}, "a"),
-        ({"reviewer": "r" * 201}, "reviewer"),
-        ({"comment": "\x00"}, "comment"),
-        ({"tenant_id": "other"}, "tenant_id"),
-        ({"prediction_id": "1"}, "prediction_id"),
-    ],
-    ids=lambda value: ascii(str(value)[:40]),
+FEEDBACK: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"verdict": "correct"}, "record"),
+    ({"record": None}, "record"),
+    ({"record": {}}, ""),
+    ({"verdict": "perhaps"}, "verdict"),
+    ({"record": {"totl": "9.50"}}, "totl"),
+    ({"record": {"total": "nine"}}, "total"),
+    ({"record": {"total": []}}, "total"),
+    ({"record": {"total": True}}, "total"),
+    ({"record": {"total": "\x00"}}, "total"),
+    ({"record": {"items": {"0": {}}}}, "items"),
+    ({"record": {"items": [{}] * 20_000}}, "items"),
+    ({"record": {"merchant_name": "A" * 100_000}}, "merchant_name"),
+    ({"record": {"a" * 100_000: 1}}, "a"),
+    ({"reviewer": "r" * 201}, "reviewer"),
+    ({"comment": "\x00"}, "comment"),
+    ({"tenant_id": "other"}, "tenant_id"),
+    ({"prediction_id": "1"}, "prediction_id"),
 )
-async def test_feedback_at_fault_names_the_field(
-    up: Serving, change: dict[str, Any], place: str
-) -> None:
+
+
+async def test_feedback_at_fault_names_the_field(up: Serving) -> None:
     answer = await up.extract(**form(document_type="receipt"))
     said = {"prediction_id": answer["id"], "verdict": "corrected", "record": {"total": "9.50"}}
-    response = await up.client.post("/feedback", json={**said, **change})
-    slug = response.json()["type"].rpartition("/")[2]
-    problem = problem_in(response, 422, slug)
-    assert slug in {"invalid-request", "invalid-record"}
-    assert any(name.startswith(place) for name in problem["faults"]), problem
-    assert len(response.content) < 5000
+    for change, place in FEEDBACK:
+        response = await up.client.post("/feedback", json={**said, **change})
+        shown = (str(change)[:60], response.text[:300])
+        assert response.status_code == 422, shown
+        slug = response.json()["type"].rpartition("/")[2]
+        assert slug in {"invalid-request", "invalid-record"}, shown
+        problem = problem_in(response, 422, slug)
+        assert any(fault.startswith(place) for fault in problem["faults"]), shown
+        assert len(response.content) < 5000, shown
     assert await count_rows(up, Correction) == 0
 
 
-@pytest.mark.parametrize(
-    "text", [r"\ud800", r"\udc00\ud800", r"a\ud83d"], ids=["high", "low-high", "half-emoji"]
-)
-async def test_half_characters_in_feedback_are_told(up: Serving, text: str) -> None:
+async def test_half_characters_in_feedback_are_told(up: Serving) -> None:
     answer = await up.extract(**form(document_type="receipt"))
+    text = r"a\ud83d"
     for change in (
         f'"record": {{"merchant_name": "{text}"}}',
         f'"record": {{"{text}": 1}}',

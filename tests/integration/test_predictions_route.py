@@ -145,8 +145,11 @@ async def test_erased_while_it_is_computed(up: Serving, tmp_path: Path) -> None:
     up.engine.hold.clear()
     request = asyncio.create_task(up.client.post("/extract", **form()))
     await up.until_asked()
-    (row,) = (await up.client.get("/predictions")).json()["predictions"]
-    assert (await up.client.delete(row["url"])).status_code == 204
+    # The model may be asked while the row is still being written.
+    async with asyncio.timeout(20):
+        while not (rows := (await up.client.get("/predictions")).json()["predictions"]):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert (await up.client.delete(rows[0]["url"])).status_code == 204
     up.engine.hold.set()
     assert (await request).status_code == 404
     assert stored_files(tmp_path) == []

@@ -262,7 +262,7 @@ def test_evidence_in_a_response() -> None:
     assert evidence_json(None) is None
 
 
-texts = st.text(st.characters(codec="utf-8", exclude_categories=("C",)), min_size=1, max_size=15)
+texts = st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=15)
 
 
 @given(

@@ -3,20 +3,16 @@
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import jsonschema
 import pytest
-from PIL import Image
 
-from extraction.classify import UNKNOWN, TypeClassifier, TypeDecision
-from extraction.confidence import Calibration
+import extraction.extract as sentence
 from extraction.document_types.base import DocumentType
-from extraction.document_types.catalogue import BUILT_IN
-from extraction.document_types.custom import type_from_schema
 from extraction.document_types.response_schema import schema_of
-from extraction.engine import Completion, Prompt, Sampling
+from extraction.engine import Prompt
 from extraction.errors import (
     EngineUnavailable,
     ModelCannotSee,
@@ -25,110 +21,26 @@ from extraction.errors import (
     UnreadableDocument,
 )
 from extraction.evidence import Source
-from extraction.extract import Extraction, Extractor, ExtractRequest, Readers
-from extraction.lines import Line, LineReader
+from extraction.extract import ExtractRequest
+from extraction.lines import Line
 from extraction.pages import Page
-from extraction.prompt import AnswerFormat, PromptStyle
-from extraction.traits import ModelTraits
+from extraction.prompt import AnswerFormat
+from tests.factories_extract import (
+    ANSWER,
+    BOOKLET,
+    NOTE,
+    PASSPORT,
+    RECEIPT,
+    SEEING,
+    TILL,
+    Classifier,
+    CutEngine,
+    Reader,
+    extractor,
+    run,
+)
 from tests.factories_lines import LOWER, UPPER, page_of
 from tests.fakes import FakeEngine
-
-RECEIPT, PASSPORT = BUILT_IN["receipt"], BUILT_IN["passport"]
-BLIND = ModelTraits("v-1", style=PromptStyle.COMPACT, sees_images=False)
-SEEING = ModelTraits("v-2", sees_images=True)
-TILL = page_of("CORNER STORE", "25/12/2018", ("Milk", "2", "4.50", "9.00"), ("TOTAL", "RM9.00"))
-BOOKLET = page_of("ERIKSSON", "ANNA MARIA", "12 AUG/AOUT 1974", UPPER, LOWER)
-ANSWER = {
-    "merchant_name": "CORNER STORE",
-    "transaction_date": "25/12/2018",
-    "items": [
-        {"description": "Milk", "quantity": "2", "unit_price": "4.50", "total_price": "9.00"}
-    ],
-    "total": "RM9.00",
-}
-NOTE = type_from_schema(
-    "note",
-    {
-        "type": "object",
-        "properties": {
-            "number": {"type": "string", "x-kind": "code"},
-            "due": {"type": "string", "format": "date"},
-            "days": {"type": "array", "items": {"type": "string", "format": "date"}},
-        },
-        "required": ["number"],
-    },
-    3,
-)
-
-
-class CutEngine(FakeEngine):
-    """Ends every answer for the reason given."""
-
-    finish_reason = "length"
-
-    async def generate(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        done = await super().generate(prompt, sampling)
-        return replace(done, finish_reason=self.finish_reason, queue_seconds=0.004)
-
-
-class Reader:
-    """Reads the same lines on every page, or those of its index."""
-
-    def __init__(self, *pages: Sequence[Line]) -> None:
-        self.pages = pages
-        self.threads: list[int] = []
-
-    def read(self, page: Page) -> list[Line]:
-        self.threads.append(threading.get_ident())
-        return [replace(line, page=page.index) for line in self.pages[page.index]]
-
-
-class Classifier:
-    """Decides as it is told."""
-
-    def __init__(self, name: str = UNKNOWN, confidence: float = 0.9) -> None:
-        self.decision = TypeDecision(name, confidence)
-        self.threads: list[int] = []
-
-    def decide(self, lines: Sequence[Line]) -> TypeDecision:
-        self.threads.append(threading.get_ident())
-        return self.decision
-
-
-def extractor(
-    engine: FakeEngine,
-    *pages: Sequence[Line],
-    traits: ModelTraits = BLIND,
-    classifier: Classifier | None = None,
-    reader: Reader | None = None,
-    **more: Any,
-) -> Extractor:
-    readers = Readers(
-        lines=cast("LineReader", reader or Reader(*pages)) if pages or reader else None,
-        classifier=cast("TypeClassifier", classifier or Classifier()),
-        calibration=Calibration(),
-        traits=traits,
-        **more,
-    )
-    return Extractor(engine, readers)
-
-
-async def run(
-    engine: FakeEngine | str | Callable[[Prompt], str],
-    *pages: Sequence[Line],
-    kind: DocumentType | None = RECEIPT,
-    fields: tuple[str, ...] = (),
-    reasoning: bool = False,
-    answer_format: AnswerFormat = AnswerFormat.JSON,
-    use_lines: bool = True,
-    page_count: int = 1,
-    **more: Any,
-) -> Extraction:
-    engine = engine if isinstance(engine, FakeEngine) else FakeEngine(engine)
-    await engine.start()
-    request = ExtractRequest(b"", kind, fields, reasoning, answer_format, use_lines)
-    shown = [Page(index, Image.new("RGB", (20, 30))) for index in range(page_count)]
-    return await extractor(engine, *pages, **more).extract(request, shown)
 
 
 async def test_a_receipt_from_lines_to_record() -> None:
@@ -182,8 +94,6 @@ def _no_floats(value: Any) -> bool:
 async def test_every_record_satisfies_the_schema_of_its_type(
     kind: DocumentType, answer: Mapping[str, Any], lines: list[Line]
 ) -> None:
-    import jsonschema
-
     found = await run(json.dumps(answer), lines, kind=kind)
     jsonschema.validate(found.record, schema_of(kind))
     assert tuple(found.record) == kind.field_names
@@ -454,8 +364,6 @@ async def test_nothing_heavy_runs_on_the_event_loop(monkeypatch: pytest.MonkeyPa
             return inner(*args, **kwargs)
 
         return call
-
-    import extraction.extract as sentence
 
     for name in ("find_zone", "build_prompt", "parse_record", "verdicts_on", "EvidenceFinder"):
         monkeypatch.setattr(sentence, name, noted(name, getattr(sentence, name)))

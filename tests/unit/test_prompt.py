@@ -111,14 +111,17 @@ def test_the_text_that_the_default_model_was_trained_on() -> None:
     """A change here needs a new model."""
     lines = page_of("TAN WOON YANN", ("TOTAL", "9.00"))
     asked = Asked(RECEIPT.select(("merchant_name", "items", "total")))
+    request = (
+        "receipt: merchant_name, items[description, product_code, quantity, unit, unit_price, "
+        "discount, total_price], total"
+    )
     prompt = build_prompt(asked, lines)
     assert SYSTEM == "Read the document and answer with its fields."
     assert [(message.role, message.text) for message in prompt.messages] == [
         ("system", SYSTEM),
         (
             "user",
-            f"TAN WOON YANN\nTOTAL{GAP}9.00\n\nreceipt: merchant_name, items[description, "
-            "product_code, quantity, unit, unit_price, discount, total_price], total",
+            f"TAN WOON YANN\nTOTAL{GAP}9.00\n\n{request}",
         ),
     ]
     assert prompt.hash == prompt_hash(asked) == "633994d23a189d08"

@@ -245,6 +245,11 @@ def test_entity_tokens_know_their_place_behind_a_thought() -> None:
     assert text[leaf.start : leaf.end] == leaf.raw == "ERIKSSON"
 
 
+_PIECES = [
+    *("<surname>", "</surname>", "<mrz>", "</mrz>", "<think>", "</think>", '"total"'),
+    *("{", "}", "[", "]", ":", ",", '"', "\\", "<", "A", "9", "\n"),
+]
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: (
@@ -260,10 +265,7 @@ json_values = st.recursive(
         st.text(max_size=60),
         json_values.map(json.dumps),
         st.lists(
-            st.sampled_from(
-                ["<surname>", "</surname>", "<mrz>", "</mrz>", "{", "}", '"total"', ":", ",", '"']
-                + ["[", "]", "<think>", "</think>", "A", "\n", "\\", "<", "9"]
-            ),
+            st.sampled_from(_PIECES),
             max_size=12,
         ).map("".join),
     ),
