@@ -9,6 +9,8 @@ from uuid import UUID
 from db.tables import Prediction
 
 T = TypeVar("T")
+_END_SECONDS = 20.0
+_STEP_SECONDS = 0.2
 Flight = asyncio.Task[Prediction | None]
 """One computation; its result is the finished row, or None where it was erased meanwhile."""
 
@@ -72,11 +74,20 @@ class Flights:
                 self._turns.pop((tenant_id, key), None)
 
     async def end(self) -> None:
-        """Cancel what is under way; each computation notes that it was interrupted."""
-        flights = list(self._flights.values())
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        """Cancel what is under way; each computation notes that it was interrupted.
+
+        Requests that are being stored come to their end first, and are cancelled then.
+        """
+        deadline = asyncio.get_running_loop().time() + _END_SECONDS
+        while pending := {*self._flights.values(), *self._outliving}:
+            late = asyncio.get_running_loop().time() >= deadline
+            for flight in list(self._flights.values()):
+                # Once: a second time would break off the note that it was interrupted.
+                if late or not flight.cancelling():
+                    flight.cancel()
+            await asyncio.wait(pending, timeout=_STEP_SECONDS)
+            if late:
+                return
 
     def _land(self, prediction_id: UUID, flight: Flight) -> None:
         if self._flights.get(prediction_id) is flight:
