@@ -1,7 +1,8 @@
 """Who may use the engine now, who waits, and who is sent away, so that nothing dies slowly.
 
 At most `max_concurrency` extractions run, at most `queue_size` requests wait for one to end, in the
-order in which they came, and nobody waits longer than `queue_wait_seconds`.
+order in which they came, and nobody waits longer than `queue_wait_seconds`. What all of them hold
+in memory, files and decoded pages, stays below `most_bytes`.
 """
 
 import asyncio
@@ -9,7 +10,7 @@ import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -37,12 +38,22 @@ class Admission:
         max_concurrency: how many run.
         queue_size: how many wait; 0 turns away all who cannot run at once.
         queue_wait_seconds: how long one waits.
+        most_bytes: how much the documents of all may take.
     """
 
-    def __init__(self, *, max_concurrency: int, queue_size: int, queue_wait_seconds: float) -> None:
+    def __init__(
+        self,
+        *,
+        max_concurrency: int,
+        queue_size: int,
+        queue_wait_seconds: float,
+        most_bytes: int,
+    ) -> None:
         self._max_concurrency = max_concurrency
         self._queue_size = queue_size
         self._queue_wait_seconds = queue_wait_seconds
+        self._most_bytes = most_bytes
+        self._held_bytes = 0
         self._running = 0
         self._waiting = 0  # of those who count against `queue_size`
         self._turns: deque[asyncio.Future[None]] = deque()
@@ -57,6 +68,23 @@ class Admission:
     def waiting(self) -> int:
         """How many wait for one, background work included."""
         return len(self._turns)
+
+    @contextlib.contextmanager
+    def hold(self, size_bytes: int) -> Iterator[None]:
+        """Room for a document's bytes, as sent or decoded, until the block ends.
+
+        A document finds room where nothing else is held, however large it is.
+
+        Raises:
+            QueueFull: others hold too much.
+        """
+        if self._held_bytes and self._held_bytes + size_bytes > self._most_bytes:
+            raise QueueFull(len(self._turns), self.retry_after_seconds())
+        self._held_bytes += size_bytes
+        try:
+            yield
+        finally:
+            self._held_bytes -= size_bytes
 
     @contextlib.asynccontextmanager
     async def place(self, *, patient: bool = False) -> AsyncIterator[Place]:

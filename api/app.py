@@ -72,6 +72,7 @@ def create_app(
         max_concurrency=settings.max_concurrency,
         queue_size=settings.queue_size,
         queue_wait_seconds=settings.queue_wait_seconds,
+        most_bytes=settings.max_held_bytes,
     )
     services = Services(
         settings=settings,

@@ -5,6 +5,8 @@ cut at the same byte. FastAPI turns any error while it reads a body into a 400 o
 answer is replaced on its way out.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Mapping
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +17,10 @@ from api.problems import problem_of
 _STATE_KEY = "body_limit"
 # Multipart borders, headers and the small form fields beside the file.
 ENVELOPE_BYTES = 65_536
+# A connection that is closed on unread bytes is reset, and the answer is lost with it.
+_LINGER_SECONDS = 2.0
+_LINGER_BYTES = 64_000_000
+_LONGEST_NUMBER = 20  # digits of a Content-Length that means something
 
 
 def upload_limit(document_bytes: int) -> int:
@@ -35,6 +41,7 @@ class _Limit:
     def __init__(self, limit_bytes: int) -> None:
         self.bytes = limit_bytes
         self.exceeded = False
+        self.more_comes = True
 
 
 class BodyLimit:
@@ -65,6 +72,7 @@ class BodyLimit:
         async def limited_receive() -> Message:
             nonlocal read_bytes
             message = await receive() if declared is None or declared <= limit.bytes else {}
+            limit.more_comes = bool(message.get("more_body", not message))
             read_bytes += len(message.get("body", b""))
             if not message or read_bytes > limit.bytes:
                 limit.exceeded = True
@@ -77,10 +85,7 @@ class BodyLimit:
                 return
             if limit.exceeded and not started:
                 replaced = True
-                problem = problem_of(RequestTooLarge(limit.bytes))
-                # The rest of the body is not read, so the connection is of no more use.
-                problem.headers["connection"] = "close"
-                await problem.response()(scope, receive, send)
+                await _refuse(limit, receive, send)
                 return
             started = True
             await send(message)
@@ -88,8 +93,27 @@ class BodyLimit:
         await self._app(scope, limited_receive, replacing_send)
 
 
+async def _refuse(limit: _Limit, receive: Receive, send: Send) -> None:
+    """Answers, then lets go by what still comes, a while, so that the answer arrives."""
+    problem = problem_of(RequestTooLarge(limit.bytes))
+    # Not all of the body is read, so the connection is of no more use.
+    problem.headers["connection"] = "close"
+    response = problem.response()
+    start = {"type": "http.response.start", "status": problem.status}
+    await send({**start, "headers": response.raw_headers})
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    dropped_bytes = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            while limit.more_comes and dropped_bytes < _LINGER_BYTES:
+                message = await receive()
+                dropped_bytes += len(message.get("body", b""))
+                limit.more_comes = bool(message.get("more_body", False))
+    await send({"type": "http.response.body", "body": b""})
+
+
 def _declared_bytes(scope: Scope) -> int | None:
     for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit():
+        if name == b"content-length" and value.isdigit() and len(value) < _LONGEST_NUMBER:
             return int(value)
     return None

@@ -156,6 +156,8 @@ def _run(settings: Settings, console: Console) -> None:
             app,
             host=settings.host,
             port=settings.port,
+            # Bounds a request's head to 64 KB and reads it strictly; httptools does neither.
+            http="h11",
             log_config=None,
             access_log=False,
             server_header=False,
@@ -164,9 +166,10 @@ def _run(settings: Settings, console: Console) -> None:
             timeout_graceful_shutdown=round(settings.shutdown_seconds),
         )
     )
-    # The server ends in order on either signal, then raises it again for whoever was there before;
-    # that was us, and by then everything has stopped.
-    signal.signal(signal.SIGTERM, lambda *_: None)
+    # The server ends in order on either signal, then raises it again for whoever was there before:
+    # that is this handler, and by then everything has stopped. Before the server runs, it makes it
+    # end as soon as it begins.
+    signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
     console.print("[dim]Everything has stopped.[/]")

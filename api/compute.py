@@ -16,7 +16,7 @@ from sqlalchemy.exc import DataError
 from api.dependencies import Services
 from api.errors import DatabaseUnavailable, Interrupted, QueueFull, QueueTimeout
 from api.presentation import stored_fields
-from api.problems import log_problem, problem_of
+from api.problems import forget_frames, log_problem, problem_of
 from api.upload import Upload
 from db.errors import NotFound
 from db.queries.documents import set_lines
@@ -77,6 +77,7 @@ async def compute(
     except Exception as error:  # noqa: BLE001 - whatever it is, the row says it
         log_problem(problem_of(error), error)
         answer = failure(error)
+        forget_frames(error)
         lines: dict[int, list[Any]] = {}
     else:
         document_type = extraction.document_type

@@ -15,7 +15,7 @@ from extraction.extract import UNKNOWN_TYPE, Extraction
 
 CUSTOM = "custom"
 OTHER = "other"
-STAGES = ("decode", "lines", "queue", "engine", "checks", "commit")
+STAGES = ("decode", "lines", "prompt", "queue", "engine", "checks", "commit")
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 _STATES = frozenset({"queued", "running", "done", "failed"})
 _MOST_MODELS = 100

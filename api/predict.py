@@ -9,6 +9,7 @@ wait for it.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -76,43 +77,56 @@ async def begin(services: Services, tenant_id: UUID, upload: Upload, *, wait: bo
         UnreadableDocument: nothing was stored.
         IdempotencyConflict: the key stands for another request.
         BlobStoreFull, EngineUnavailable, DatabaseUnavailable: nothing was stored.
+        QueueFull: the documents of others fill the memory that is set apart for them.
     """
     return await services.flights.outlive(_begin(services, tenant_id, upload, wait=wait))
 
 
 async def _begin(services: Services, tenant_id: UUID, upload: Upload, *, wait: bool) -> Begun:
-    async with services.flights.turn(tenant_id, upload.idempotency_key):
-        async with services.sessions.begin() as session:
-            document_type = await _wanted_type(session, tenant_id, upload)
-            known = await _known(services, session, tenant_id, upload)
-        if known is not None and known.state is not State.FAILED:
-            return Begun(known, flight=services.flights.find(known.id))
-        began = time.monotonic()
-        pages = await services.extractor.decode(upload.content)
-        work = Work(
-            tenant_id=tenant_id,
-            prediction_id=known.id if known is not None else uuid7(),
-            upload=upload,
-            document_type=document_type,
-            pages=pages,
-            seconds={"decode": time.monotonic() - began},
-        )
-        with services.flights.holding(work.prediction_id):
-            reading = asyncio.create_task(read(services, work)) if wait else None
-            try:
-                stored, is_ours = await _begin_rows(services, work, wait=wait)
-            except BaseException:
-                await _drop(reading)
-                raise
-            if reading is None or not is_ours:
-                await _drop(reading)
-                return stored
-            work = replace(work, prediction_id=stored.prediction.id)
-            document_id = stored.prediction.document_id
-            flight = services.flights.begin(
-                work.prediction_id, compute(services, work, document_id, reading)
+    with contextlib.ExitStack() as held:
+        held.enter_context(services.admission.hold(len(upload.content)))
+        async with services.flights.turn(tenant_id, upload.idempotency_key):
+            async with services.sessions.begin() as session:
+                document_type = await _wanted_type(session, tenant_id, upload)
+                known = await _known(services, session, tenant_id, upload)
+            if known is not None and known.state is not State.FAILED:
+                return Begun(known, flight=services.flights.find(known.id))
+            began = time.monotonic()
+            pages = await services.extractor.decode(upload.content)
+            held.enter_context(services.admission.hold(sum(page.size_bytes for page in pages)))
+            work = Work(
+                tenant_id=tenant_id,
+                prediction_id=known.id if known is not None else uuid7(),
+                upload=upload,
+                document_type=document_type,
+                pages=pages,
+                seconds={"decode": time.monotonic() - began},
             )
-        return replace(stored, flight=flight)
+            begun = await _launch(services, work, wait=wait)
+        if begun.flight is not None:
+            # What a computation needs is held until it ends, whoever waits for it.
+            until_landed = held.pop_all()
+            begun.flight.add_done_callback(lambda _: until_landed.close())
+        return begun
+
+
+async def _launch(services: Services, work: Work, *, wait: bool) -> Begun:
+    """Store the document while it is being read; its flight where it is ours to compute."""
+    with services.flights.holding(work.prediction_id):
+        reading = asyncio.create_task(read(services, work)) if wait else None
+        try:
+            stored, is_ours = await _begin_rows(services, work, wait=wait)
+        except BaseException:
+            await _drop(reading)
+            raise
+        if reading is None or not is_ours:
+            await _drop(reading)
+            return stored
+        work = replace(work, prediction_id=stored.prediction.id)
+        flight = services.flights.begin(
+            work.prediction_id, compute(services, work, stored.prediction.document_id, reading)
+        )
+    return replace(stored, flight=flight)
 
 
 async def _drop(reading: asyncio.Task[Extraction] | None) -> None:

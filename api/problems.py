@@ -6,6 +6,7 @@ under which the log has its type and its stack.
 """
 
 import http
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -222,6 +223,7 @@ async def _on_error(request: Request, error: Exception) -> JSONResponse:
         problem.body["status"] = 422
         problem = ProblemDocument(422, problem.body, problem.headers)
     log_problem(problem, error)
+    forget_frames(error)
     return problem.response()
 
 
@@ -251,6 +253,24 @@ def log_problem(problem: ProblemDocument, error: BaseException) -> None:
         unexpected = problem.status not in {_UNAVAILABLE, http.HTTPStatus.INSUFFICIENT_STORAGE}
         log = logger.error if unexpected else logger.warning
         log("problem", status=problem.status, problem=problem.body["type"], exc_info=error)
+
+
+def forget_frames(error: BaseException) -> None:
+    """Let go of what the ended frames of an error hold: the document, its pages.
+
+    A task, its error and the frame that awaits it hold each other. The collector frees such a ring
+    by the count of its objects, which are few; their bytes are many.
+    """
+    pending: list[BaseException | None] = [error]
+    while pending:
+        current = pending.pop()
+        if current is None or current.__traceback__ is None:
+            continue
+        traceback.clear_frames(current.__traceback__)
+        current.__traceback__ = None
+        pending += [current.__cause__, current.__context__]
+        if isinstance(current, BaseExceptionGroup):
+            pending += current.exceptions
 
 
 def _known(error: BaseException) -> domain.DocloopError | None:

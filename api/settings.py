@@ -137,6 +137,11 @@ class Settings(BaseSettings):
 
     queue_size: int = Field(64, ge=0, description="Requests that may wait; further ones get 429.")
     max_concurrency: int = Field(16, ge=1, description="Extractions at the same time.")
+    max_held_bytes: int = Field(
+        1_500_000_000,
+        ge=1,
+        description="Memory for files and decoded pages of all requests; further ones get 429.",
+    )
     queue_wait_seconds: float = Field(
         60.0, gt=0, description="A request that waits longer for its turn gets 503."
     )

@@ -89,5 +89,9 @@ class Presence:
 
 
 async def is_gone(session: AsyncSession, number: int) -> bool:
-    """Whether no living process has this number."""
-    return bool((await session.execute(select(func.pg_try_advisory_xact_lock(number)))).scalar())
+    """Whether no living process has this number.
+
+    The lock is asked for in shared mode, so that two who ask at once do not take each other for it.
+    """
+    query = select(func.pg_try_advisory_xact_lock_shared(number))
+    return bool((await session.execute(query)).scalar())

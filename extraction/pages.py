@@ -37,6 +37,11 @@ class Page:
         """Height of the image."""
         return self.image.height
 
+    @property
+    def size_bytes(self) -> int:
+        """What the pixels take in memory: Pillow pads RGB to four bytes."""
+        return 4 * self.image.width * self.image.height
+
     def png_bytes(self) -> bytes:
         """The page as PNG, lossless; for a model that sees."""
         buffer = io.BytesIO()

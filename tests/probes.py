@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -115,6 +117,7 @@ async def listening(app: FastAPI) -> AsyncIterator[Loopback]:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
             app,
+            http="h11",
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -133,3 +136,25 @@ async def listening(app: FastAPI) -> AsyncIterator[Loopback]:
             for connection in list(server.server_state.connections):
                 connection.transport.abort()
             await task
+
+
+@contextmanager
+def serving_in_thread(app: FastAPI, seconds: float = 60.0) -> Iterator[str]:
+    """The app with its lifespan on a thread's own loop, for clients that block; gives its URL."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        config = uvicorn.Config(app, http="h11", log_config=None, access_log=False, ws="none")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        try:
+            deadline = time.monotonic() + seconds
+            while not server.started or httpx.get(f"{url}/readyz").status_code != 200:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(httpx.get(f"{url}/readyz").text)
+                time.sleep(0.05)
+            yield url
+        finally:
+            server.should_exit = server.force_exit = True
+            thread.join()

@@ -1,11 +1,13 @@
 """What was answered: lists, single predictions, page images, erasure."""
 
+import re
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import structlog
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
+from pydantic import BeforeValidator
 
 from api.auth import Caller, require
 from api.cursors import Cursor, Limit, cut_page, read_cursor
@@ -23,9 +25,19 @@ logger = structlog.get_logger(__name__)
 
 _MOST_PAGES = 10_000
 _IMAGE_SECONDS = 300
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+
+
+def _no_bare_number(given: Any) -> Any:
+    """Pydantic takes a number for seconds since 1970, whatever the caller meant by it."""
+    if isinstance(given, str) and not _DATE.match(given):
+        raise ValueError("write it as 2018-12-25T20:13:39Z")
+    return given
+
 
 CallerDep = Annotated[Caller, Depends(require(Scope.EXTRACT))]
 Text = Annotated[str | None, Query(max_length=LONGEST_NAME, pattern=NO_NUL)]
+Moment = Annotated[datetime | None, BeforeValidator(_no_bare_number)]
 
 
 @router.get("/predictions", summary="List predictions")
@@ -35,8 +47,8 @@ async def list_all(
     document_type: Text = None,
     state: State | None = None,
     model_version: Text = None,
-    created_after: Annotated[datetime | None, Query(description="Not before.")] = None,
-    created_before: Annotated[datetime | None, Query(description="Exclusive.")] = None,
+    created_after: Annotated[Moment, Query(description="Not before.")] = None,
+    created_before: Annotated[Moment, Query(description="Exclusive.")] = None,
     has_correction: bool | None = None,
     max_confidence: Annotated[
         float | None,

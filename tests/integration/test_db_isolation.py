@@ -32,6 +32,7 @@ MODULES: tuple[ModuleType, ...] = (
 ADDING = {
     "create_key",
     "add_document",
+    "add_with_pages",
     "begin_prediction",
     "put_type",
     "record_event",

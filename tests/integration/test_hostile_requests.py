@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from db.tables import Correction, Prediction
+from extraction.engine import EngineStatus
 from tests import factories_documents as made
 from tests.factories_api import KEY, Serving, body, document, form, serving
 from tests.probes import Loopback, Reply, count_rows, listening, memory, problem_in
@@ -209,7 +210,7 @@ async def test_a_false_length_is_not_believed(up: Serving, wire: Loopback) -> No
 async def test_hostile_heads_end_their_connection_only(up: Serving, wire: Loopback) -> None:
     for request in (
         b"GET /" + b"a" * 200_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n",
-        head("GET", "/models", x_long="a" * 200_000),
+        head("GET", "/models", x_long="a" * 400_000),
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 no http\r\n\r\n",
         b"GET / HTTP/9.9\r\n\r\n",
         b"GET /predictions/\x00 HTTP/1.1\r\nhost: x\r\n\r\n",
@@ -368,24 +369,43 @@ async def test_a_flood_of_feedback_is_slowed(database_url: str, tmp_path: Path) 
         assert (await stranger.get("/models")).status_code == 200
 
 
-async def test_a_flood_of_documents_is_turned_away_before_it_is_decoded(
+async def test_a_flood_of_documents_is_turned_away_before_it_fills_the_memory(
     database_url: str, tmp_path: Path
 ) -> None:
-    settings = {"max_concurrency": 2, "queue_size": 2}
+    settings = {"max_concurrency": 2, "queue_size": 30, "max_held_bytes": 250 * MEGABYTE}
     async with serving(database_url, tmp_path, **settings) as up:
         up.engine.hold.clear()
-        content = made.pdf(pages=8)
+        content = made.pdf(pages=8)  # 90 MB as pixels
         with memory() as growth:
             requests = [
-                asyncio.create_task(up.client.post("/extract", **form(content))) for _ in range(40)
+                asyncio.create_task(up.client.post("/extract", **form(content))) for _ in range(20)
             ]
-            async with asyncio.timeout(60):
-                while sum(request.done() for request in requests) < 36:  # noqa: ASYNC110
+            async with asyncio.timeout(90):
+                while sum(request.done() for request in requests) < 18:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             up.engine.hold.set()
             responses = await asyncio.gather(*requests)
         statuses = sorted(response.status_code for response in responses)
-        assert statuses == [*[200] * 4, *[429] * 36]
-        # Four documents of eight pages of 8.5 MB each; forty would take 2.7 GB.
-        assert growth.bytes < 600 * MEGABYTE, growth.bytes
+        assert statuses == [200, 200, *[429] * 18]
+        for response in responses:
+            if response.status_code == 429:
+                problem_in(response, 429, "queue-full")
+                assert int(response.headers["retry-after"]) >= 1
+        # Twenty would take 1.8 GB; those being decoded come on top of what is held.
+        assert growth.bytes < 700 * MEGABYTE, growth.bytes
         await still_answers(up)
+
+
+async def test_failed_documents_are_let_go_at_once(database_url: str, tmp_path: Path) -> None:
+    gc.disable()  # only the counts of references may free them
+    try:
+        async with serving(database_url, tmp_path) as up:
+            up.engine.become(EngineStatus.FAILED, "it was killed")
+            content = made.flat_png(2000, 2000)  # 16 MB as pixels
+            with memory() as growth:
+                for _ in range(20):
+                    response = await up.client.post("/extract", **form(content))
+                    problem_in(response, 503, "engine-unavailable")
+            assert growth.bytes < 120 * MEGABYTE, growth.bytes
+    finally:
+        gc.enable()

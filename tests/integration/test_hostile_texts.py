@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from extraction.engine import Prompt
 from extraction.lines import LineReader
 from extraction.prompt import PromptStyle
 from extraction.traits import ModelTraits
@@ -83,7 +82,7 @@ FOLDED = (  # NFKC, which some tokenizers apply first, makes the tokens above of
     "﹤/think﹥",
     "<ｓ>",  # noqa: RUF001
     "＜／think＞",  # noqa: RUF001
-    "［INST］",
+    "［INST］",  # noqa: RUF001
 )
 _READS_AS_TOKEN = re.compile(r"<[/|A-Za-z_｜][^<>\s]{0,60}>|\[/?[A-Z_]+\]")  # noqa: RUF001
 
@@ -158,7 +157,7 @@ async def test_no_printed_control_token_reaches_the_engine(
     [
         "Total\x00 9.00",
         "\x00",
-        "المجموع ٩٫٠٠",
+        "المجموع ٩٫٠٠",  # noqa: RUF001
         "סך הכל 9.00",
         "\u202e00.9 latoT\u202c",
         "\u2066Total\u2069 \u200f9.00",

@@ -12,7 +12,10 @@ from db.types import uuid7
 
 def make(max_concurrency: int = 1, queue_size: int = 1, wait: float = 5.0) -> Admission:
     return Admission(
-        max_concurrency=max_concurrency, queue_size=queue_size, queue_wait_seconds=wait
+        max_concurrency=max_concurrency,
+        queue_size=queue_size,
+        queue_wait_seconds=wait,
+        most_bytes=100,
     )
 
 
@@ -205,3 +208,13 @@ def test_forgotten_keys_take_no_memory() -> None:
     now = 61.0
     limiter.take(uuid7())
     assert len(limiter._buckets) == 1
+
+
+def test_what_is_held_is_bounded_and_one_document_always_finds_room() -> None:
+    admission = make()
+    with admission.hold(1000), pytest.raises(QueueFull), admission.hold(1):
+        raise AssertionError
+    with admission.hold(60), admission.hold(40), pytest.raises(QueueFull), admission.hold(1):
+        raise AssertionError
+    with admission.hold(100):
+        pass

@@ -1,0 +1,178 @@
+"""schemathesis on the OpenAPI document: what is promised is what is answered, and never a 5xx.
+
+A real server on loopback, a real PostgreSQL, a fake engine. Few examples, always the same, unless
+`FUZZ_EXAMPLES` says how many per operation and mode are drawn at random:
+
+    FUZZ_EXAMPLES=1000 python -m pytest tests/integration/test_openapi.py --timeout 0
+"""
+
+import base64
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from psycopg import sql
+from pydantic import SecretStr
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from api.app import create_app
+from api.settings import Settings
+from db.blobs import BlobStore
+from db.embedded import EmbeddedPostgres
+from tests.factories_api import KEY, TRAITS, document, form, make_extractor, receipt_engine
+from tests.probes import serving_in_thread
+
+DRAWN = "FUZZ_EXAMPLES" in os.environ
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "15"))
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    unsupported_method,
+]
+HEADERS = {"authorization": f"Bearer {KEY}"}
+
+
+def make_app(database_url: str, folder: Path, blobs: BlobStore | None = None) -> FastAPI:
+    engine = receipt_engine()
+    values = Settings(
+        _env_file=None,
+        database_url=SecretStr(database_url),
+        data_dir=folder,
+        api_key=SecretStr(KEY),
+        rate_limit_per_minute=0,
+        shutdown_seconds=0.2,
+    )
+    extractor = make_extractor(engine)
+    return create_app(values, engine=engine, extractor=extractor, blobs=blobs, traits=TRAITS)
+
+
+def documented() -> dict[str, Any]:
+    """The document alone; nothing is started or stored. Every request carries a key here."""
+    nowhere = cast("BlobStore", object())
+    document = make_app("postgresql://nobody@127.0.0.1:1/none", Path("nowhere"), nowhere).openapi()
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation.pop("security", None)
+    return document
+
+
+OPERATIONS = {
+    operation.label: operation
+    for result in schemathesis.openapi.from_dict(documented()).get_all_operations()
+    for operation in [result.ok()]
+}
+
+
+CASES = [
+    pytest.param(label, mode, id=f"{label} {mode.value}")
+    for label, operation in OPERATIONS.items()
+    for mode in GenerationMode
+    # Where nothing can be sent, nothing can be wrong.
+    if mode is GenerationMode.POSITIVE or operation.body or any(operation.iter_parameters())
+]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A service with something in it."""
+
+    url: str
+    predictions: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def served(
+    postgres: EmbeddedPostgres, template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    name = f"docloop_{uuid4().hex[:12]}"
+    with psycopg.connect(postgres.url_of("postgres"), autocommit=True) as connection:
+        query = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+        connection.execute(query.format(sql.Identifier(name), sql.Identifier(template)))
+    app = make_app(postgres.url_of(name), tmp_path_factory.mktemp("openapi"))
+    with (
+        serving_in_thread(app) as url,
+        httpx.Client(base_url=url, headers=HEADERS, timeout=60) as client,
+    ):
+        found = [
+            client.post("/extract", **form(document(str(n)), document_type="receipt")).json()["id"]
+            for n in range(12)
+        ]
+        said = {"prediction_id": found[0], "verdict": "corrected", "record": {"total": "1.00"}}
+        assert client.post("/feedback", json=said).status_code == 201
+        schema = {"type": "object", "properties": {"number": {"type": "string"}}}
+        assert client.put("/document-types/note", json=schema).status_code == 201
+        yield Served(url, tuple(found))
+
+
+def lead_deeper(case: Case, data: st.DataObject, served: Served) -> None:
+    """Now and then what exists in place of what was made up, so that more than a 404 is seen."""
+    if not data.draw(st.booleans(), label="deeper"):
+        return
+    known = data.draw(st.sampled_from(served.predictions), label="known")
+    there: dict[str, Any] = {
+        "prediction_id": known,
+        "index": 0,
+        "name": data.draw(st.sampled_from(["note", "receipt"]), label="name"),
+        "slug": "not-found",
+    }
+    for parameter in case.path_parameters or {}:
+        case.path_parameters[parameter] = there[parameter]
+    if not isinstance(case.body, dict):
+        return
+    if "prediction_id" in case.body:
+        case.body["prediction_id"] = known
+    if "content_base64" in case.body:
+        case.body["content_base64"] = base64.b64encode(document()).decode()
+    if "file" in case.body:
+        case.body["file"] = document()
+    if "document_type" in case.body:
+        case.body["document_type"] = "receipt"
+
+
+@pytest.mark.parametrize(("label", "mode"), CASES)
+def test_what_is_documented_is_answered(served: Served, label: str, mode: GenerationMode) -> None:
+    operation = OPERATIONS[label]
+    statuses = set()
+    checks = [*CHECKS, negative_data_rejection] if mode is GenerationMode.NEGATIVE else CHECKS
+
+    @given(case=operation.as_strategy(generation_mode=mode), data=st.data())
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        derandomize=not DRAWN,
+        suppress_health_check=list(HealthCheck),
+    )
+    def send(case: Case, data: st.DataObject) -> None:
+        if mode is GenerationMode.POSITIVE:
+            lead_deeper(case, data, served)
+        response = case.call(base_url=served.url, headers=HEADERS)
+        statuses.add(response.status_code)
+        case.validate_response(response, checks=checks)
+
+    send()
+    if mode is GenerationMode.POSITIVE:
+        assert min(statuses) < 300, statuses
+    assert httpx.get(f"{served.url}/healthz").status_code == 200
