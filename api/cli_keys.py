@@ -78,6 +78,9 @@ def show(tenant: TenantOption = None) -> None:
     """List the keys of a tenant: id, first characters, scopes, limits, whether in force."""
     settings = load_settings()
     table = Table("id", "begins", "name", "scopes", "per minute", "last used", "state", box=None)
+    for column in table.columns[:2]:
+        column.no_wrap, column.overflow = True, "ignore"  # `revoke` wants one of them whole
+        column.min_width = len("dl_x7Kq2")
     for key in asyncio.run(_list(settings, tenant)):
         table.add_row(
             str(key.id),

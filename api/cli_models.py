@@ -25,6 +25,7 @@ def show() -> None:
     """
     champion, models = asyncio.run(_read(load_settings()))
     table = Table("", "version", "base", "state", "made", "folder", box=None)
+    table.columns[1].no_wrap = True
     for model in models:
         mark = "[green]champion[/]" if model.id == champion else ""
         made = f"{model.created_at:%Y-%m-%d %H:%M}"

@@ -41,6 +41,7 @@ _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[^\s\"',}]+")
 _SECRET_NAME = re.compile(
     r"(?i)authorization|cookie|password|secret|token$|api_?key$|credential|^(body|content|image)$"
 )
+_SQLSTATE = re.compile(r"[0-9A-Z]{5}")
 _REDACTED = "[redacted]"
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
@@ -127,9 +128,12 @@ def exception_facts(error: BaseException) -> list[dict[str, Any]]:
         fact: dict[str, Any] = {"type": f"{type(current).__module__}.{type(current).__qualname__}"}
         if isinstance(current, DocloopError):
             fact["slug"] = current.slug
-        for name in ("sqlstate", "errno"):
-            if isinstance(getattr(current, name, None), str | int):
-                fact[name] = getattr(current, name)
+        errno, sqlstate = getattr(current, "errno", None), getattr(current, "sqlstate", None)
+        # OSError takes the first of two arguments for its number, whatever it is.
+        if isinstance(errno, int):
+            fact["errno"] = errno
+        if isinstance(sqlstate, str) and _SQLSTATE.fullmatch(sqlstate):
+            fact["sqlstate"] = sqlstate
         fact["frames"] = [
             f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
             for frame in traceback.extract_tb(current.__traceback__)

@@ -51,6 +51,7 @@ CHECKS = [
     response_schema_conformance,
     unsupported_method,
 ]
+NOTE = {"type": "object", "properties": {"number": {"type": "string"}}}
 HEADERS = {"authorization": f"Bearer {KEY}"}
 
 
@@ -121,8 +122,7 @@ def served(
         ]
         said = {"prediction_id": found[0], "verdict": "corrected", "record": {"total": "1.00"}}
         assert client.post("/feedback", json=said).status_code == 201
-        schema = {"type": "object", "properties": {"number": {"type": "string"}}}
-        assert client.put("/document-types/note", json=schema).status_code == 201
+        assert client.put("/document-types/note", json=NOTE).status_code == 201
         yield Served(url, tuple(found))
 
 
@@ -130,7 +130,10 @@ def lead_deeper(case: Case, data: st.DataObject, served: Served) -> None:
     """Now and then what exists in place of what was made up, so that more than a 404 is seen."""
     if not data.draw(st.booleans(), label="deeper"):
         return
-    known = data.draw(st.sampled_from(served.predictions), label="known")
+    *kept, doomed = served.predictions
+    known = data.draw(st.sampled_from(kept), label="known")
+    if case.method == "DELETE":
+        known = doomed
     there: dict[str, Any] = {
         "prediction_id": known,
         "index": 0,
@@ -139,6 +142,8 @@ def lead_deeper(case: Case, data: st.DataObject, served: Served) -> None:
     }
     for parameter in case.path_parameters or {}:
         case.path_parameters[parameter] = there[parameter]
+    if case.method == "PUT":
+        case.path_parameters["name"], case.body = "note", NOTE
     if not isinstance(case.body, dict):
         return
     if "prediction_id" in case.body:
