@@ -113,7 +113,7 @@ async def _reply(reader: asyncio.StreamReader) -> Reply:
 @asynccontextmanager
 async def listening(app: FastAPI) -> AsyncIterator[Loopback]:
     """The app behind uvicorn as `docloop serve` runs it; its lifespan is the caller's."""
-    with socket.socket() as listener:
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(
             app,
@@ -141,7 +141,7 @@ async def listening(app: FastAPI) -> AsyncIterator[Loopback]:
 @contextmanager
 def serving_in_thread(app: FastAPI, seconds: float = 60.0) -> Iterator[str]:
     """The app with its lifespan on a thread's own loop, for clients that block; gives its URL."""
-    with socket.socket() as listener:
+    with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         config = uvicorn.Config(app, http="h11", log_config=None, access_log=False, ws="none")
         server = uvicorn.Server(config)

@@ -111,7 +111,7 @@ async def test_every_route_hides_what_is_anothers(
         slug = "not-found" if "document-types" not in path else "unknown-document-type"
         problem = problem_in(refused, 404, slug)
         nobody = str(uuid4())
-        other = {"json": {**said, "prediction_id": nobody}} if arguments else {}
+        other: dict[str, Any] = {"json": {**said, "prediction_id": nobody}} if arguments else {}
         absent = await stranger.request(
             method, path.replace(mine, nobody).replace("note", "never"), **other
         )
