@@ -12,7 +12,7 @@
 A row that belongs to a tenant refers to its parents by (tenant_id, id), so that the database itself
 refuses a correction of another tenant's prediction. Triggers of migration 0001 refuse changes of
 the append-only tables; `db.queries.predictions.erase_prediction` is the one way around, and only
-for corrections. Values of documents stand in JSONB and text columns and are never logged.
+for corrections. Values of documents stand in JSON and text columns and are never logged.
 
 `predictions.model_version` is text without a foreign key: a remote engine may serve a model that
 was never registered here, and its answers must be kept all the same.
@@ -44,6 +44,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from db.types import CleanText, uuid7
+
+# JSONB sorts its keys; what a caller reads keeps the order of its type.
+_ORDERED = JSON(none_as_null=True)
 
 type_annotation_map = {
     str: Text(),
@@ -231,8 +234,8 @@ class Prediction(Base):
     asked_fields: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     options: Mapped[dict[str, Any]]
     state: Mapped[State] = mapped_column(_choice(State, "state"))
-    record: Mapped[dict[str, Any] | None]
-    fields: Mapped[dict[str, Any] | None]
+    record: Mapped[dict[str, Any] | None] = mapped_column(_ORDERED)
+    fields: Mapped[dict[str, Any] | None] = mapped_column(_ORDERED)
     checks: Mapped[list[Any] | None]
     warnings: Mapped[list[Any] | None]
     reasoning: Mapped[str | None] = mapped_column(CleanText)
@@ -304,7 +307,7 @@ class StoredType(Base):
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
     name: Mapped[str]
     version: Mapped[int]
-    json_schema: Mapped[dict[str, Any]] = mapped_column(JSON)  # keeps the order of the fields
+    json_schema: Mapped[dict[str, Any]] = mapped_column(_ORDERED)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     retired_at: Mapped[datetime | None]
 

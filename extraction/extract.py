@@ -18,7 +18,7 @@ from extraction.document_types.catalogue import BUILT_IN
 from extraction.engine import Completion, Engine, Prompt, Sampling, Token
 from extraction.entity_tokens import can_write, write_entity_tokens
 from extraction.errors import ModelCannotSee
-from extraction.evidence import EvidenceFinder, ReadField, Source
+from extraction.evidence import Evidence, EvidenceFinder, ReadField, Source
 from extraction.lines import Line, LineReader
 from extraction.media import PDF, media_type
 from extraction.mrz import FoundMrz
@@ -31,6 +31,7 @@ from extraction.record import (
     normalise_record,
     parse_record,
 )
+from extraction.spelling import spelled
 from extraction.stages import Stages
 from extraction.traits import ModelTraits
 from extraction.verdicts import find_zone, verdicts_on
@@ -275,13 +276,19 @@ class Extractor:
         with stages.timed("checks"):
             asked, wanted = reading.asked, reading.wanted
             parsed = parse_record(completion, asked) if completion else ParsedAnswer((), None)
-            texts = {leaf.path: leaf.raw for leaf in parsed.leaves}
+            finder = EvidenceFinder(reading.lines)
+            places = finder.find_all((leaf.path, leaf.raw, leaf.spec) for leaf in parsed.leaves)
+            leaves = [
+                spelled(leaf, places[leaf.path], self.readers.traits) for leaf in parsed.leaves
+            ]
+            texts = {leaf.path: leaf.raw for leaf in leaves}
             as_entities = asked.answer_format is AnswerFormat.ENTITY_TOKENS
             normalised = normalise_record(asked.document_type, texts, day_first=as_entities or None)
             checks = verdicts_on(
                 asked.document_type, normalised.record, reading.zone, normalised.misfits
             )
-            fields = self._fields(reading, parsed.leaves, normalised.values, completion, checks)
+            judged = _Judged(normalised.values, places, checks)
+            fields = self._fields(reading, leaves, judged, completion)
             if reading.zone is not None:
                 fields = with_zone(fields, reading.zone, wanted)
             record = nested(wanted, fields)
@@ -315,28 +322,25 @@ class Extractor:
         self,
         reading: "_Reading",
         leaves: Sequence[RawLeaf],
-        values: Mapping[str, Any],
+        judged: "_Judged",
         completion: Completion | None,
-        checks: Sequence[Check],
     ) -> dict[str, ReadField]:
-        finder = EvidenceFinder(reading.lines)
-        places = finder.find_all((leaf.path, leaf.raw, leaf.spec) for leaf in leaves)
         name = reading.asked.document_type.name
         starts = _token_starts(completion.tokens) if completion else []
         fields: dict[str, ReadField] = {}
         for leaf in leaves:
-            evidence = places[leaf.path]
+            value, evidence = judged.values[leaf.path], judged.places[leaf.path]
             signals = signals_of(
                 leaf.spec,
                 _tokens_between(completion.tokens if completion else (), starts, leaf),
                 evidence,
-                [check for check in checks if leaf.path.split(".")[0] in check.fields],
-                misfit=values[leaf.path] is None,
+                [check for check in judged.checks if leaf.path.split(".")[0] in check.fields],
+                misfit=value is None,
                 length=len(leaf.raw),
             )
             fields[leaf.path] = ReadField(
                 path=leaf.path,
-                value=values[leaf.path],
+                value=value,
                 raw=leaf.raw,
                 confidence=round(self.readers.calibration.confidence(name, signals), 4),
                 evidence=evidence,
@@ -344,6 +348,15 @@ class Extractor:
                 signals=signals,
             )
         return fields
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """What is known of an answer's values, by path."""
+
+    values: Mapping[str, Any]
+    places: Mapping[str, Evidence | None]
+    checks: Sequence[Check]
 
 
 @dataclass(frozen=True, slots=True)

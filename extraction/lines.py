@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from extraction.pages import Page
+from extraction.spaces import SpacedDecoder
 
 if TYPE_CHECKING:
     from rapidocr import RapidOCR
@@ -315,6 +316,7 @@ def _load(threads: int) -> "RapidOCR":
     for model in (ocr._load_det_model(), ocr._load_rec_model()):  # noqa: SLF001 no public way
         if engine is EngineType.OPENVINO:
             _bound_memory(model.session, threads)
+    ocr.text_rec.postprocess_op = SpacedDecoder(ocr.text_rec.postprocess_op)
     return ocr
 
 

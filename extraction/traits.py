@@ -23,6 +23,7 @@ class ModelTraits:
         base: the model that it was made from.
         style: how much a prompt has to explain.
         sees_images: whether pages travel with the request.
+        capitals: free text is answered in capitals, whatever the print; evidence keeps the print.
         special_tokens: tags that are single tokens of its vocabulary, as "<surname>". Other tags
             are spelled out.
     """
@@ -31,6 +32,7 @@ class ModelTraits:
     base: str = ""
     style: PromptStyle = PromptStyle.DESCRIBED
     sees_images: bool = True
+    capitals: bool = False
     special_tokens: frozenset[str] = frozenset()
 
     @classmethod
@@ -51,5 +53,6 @@ class ModelTraits:
             base=str(content.get("base", "")),
             style=PromptStyle(content.get("style", PromptStyle.DESCRIBED)),
             sees_images=bool(content.get("sees_images", True)),
+            capitals=bool(content.get("capitals", False)),
             special_tokens=frozenset(content.get("special_tokens", ())),
         )

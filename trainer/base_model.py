@@ -11,10 +11,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from extraction.document_types.passport import PASSPORT
-from extraction.document_types.receipt import RECEIPT
+from trainer.vocabulary import special_tokens
 
-NAME = "SmolLM2-135M-Instruct"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
@@ -39,14 +37,6 @@ def load_base() -> tuple[LlamaForCausalLM, PreTrainedTokenizerBase]:
     model.tie_weights()
     _add_tokens(model, tokenizer)
     return model, tokenizer
-
-
-def special_tokens() -> tuple[str, ...]:
-    """The tokens that the default model has beyond the base: a pair per flat field and thought."""
-    names = ["think"]
-    for document_type in (PASSPORT, RECEIPT):
-        names += [field.name for field in document_type.fields if not field.children]
-    return tuple(tag for name in dict.fromkeys(names) for tag in (f"<{name}>", f"</{name}>"))
 
 
 def _add_tokens(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -9,11 +9,7 @@ import json
 import shutil
 from pathlib import Path
 
-import torch
-from peft import PeftModel
-from safetensors.torch import load_file, save_file
-
-from trainer.base_model import NAME, load_base, special_tokens
+from trainer.vocabulary import NAME, special_tokens
 
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 _SERVING_FILES = ("calibration.json", "classifier.json")
@@ -31,9 +27,23 @@ def assemble(adapter: Path, folder: Path) -> str:
     """
     version = version_of(adapter)
     card = folder / "docloop.json"
-    if card.exists() and json.loads(card.read_text()).get("version") == version:
+    traits = {
+        "version": version,
+        "base": NAME,
+        "style": "compact",
+        "sees_images": False,
+        # SROIE's answers are in capitals, and so are this model's.
+        "capitals": True,
+        "special_tokens": list(special_tokens()),
+    }
+    if card.exists() and json.loads(card.read_text()) == traits:
         _copy_serving_files(adapter, folder)
         return version
+    import torch
+    from peft import PeftModel
+
+    from trainer.base_model import load_base
+
     model, tokenizer = load_base()
     merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     partial = folder.with_name(folder.name + ".partial")
@@ -41,13 +51,6 @@ def assemble(adapter: Path, folder: Path) -> str:
     merged.to(torch.bfloat16).save_pretrained(partial)
     tokenizer.save_pretrained(partial)
     _copy_serving_files(adapter, partial)
-    traits = {
-        "version": version,
-        "base": NAME,
-        "style": "compact",
-        "sees_images": False,
-        "special_tokens": list(special_tokens()),
-    }
     (partial / "docloop.json").write_text(json.dumps(traits, indent=1) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
@@ -65,6 +68,9 @@ def version_of(adapter: Path) -> str:
 
 def install_adapter(trained: Path, shipped: Path) -> None:
     """Copies a trained adapter to where it ships, in bfloat16, without paths of this machine."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
     shipped.mkdir(parents=True, exist_ok=True)
     tensors = load_file(trained / "adapter_model.safetensors")
     halves = {name: tensor.to(torch.bfloat16) for name, tensor in tensors.items()}
