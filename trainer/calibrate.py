@@ -30,7 +30,7 @@ from extraction.confidence import SIGNALS
 from extraction.evidence import Source
 
 BINS = 10
-LEAST_VALUES = 200
+LEAST_VALUES = 100
 _FOLDS = 5
 
 
