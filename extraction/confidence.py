@@ -51,6 +51,22 @@ _EVERY_TYPE = "*"
 _PROVEN, _UNPROVEN_LETTERS, _DISPROVEN = 0.995, 0.97, 0.35
 
 
+def token_spans(tokens: Sequence[Token]) -> list[tuple[Token, int, int]]:
+    """Each token with the offsets of its text in the completion, end-exclusive."""
+    spans, at = [], 0
+    for token in tokens:
+        spans.append((token, at, at + len(token.text)))
+        at += len(token.text)
+    return spans
+
+
+def tokens_between(spans: Sequence[tuple[Token, int, int]], start: int, end: int) -> list[Token]:
+    """The tokens that wrote a value: those that overlap its place; none for an unknown place (-1)."""
+    if start < 0:
+        return []
+    return [token for token, begin, finish in spans if begin < end and finish > start]
+
+
 def signals_of(
     spec: FieldSpec,
     tokens: Sequence[Token],

@@ -12,10 +12,10 @@ from typing import Any
 from extraction.answer import answer_tokens, grammar_of
 from extraction.checks import Check
 from extraction.classify import TypeClassifier
-from extraction.confidence import Calibration, signals_of
+from extraction.confidence import Calibration, signals_of, token_spans, tokens_between
 from extraction.document_types.base import DocumentType
 from extraction.document_types.catalogue import BUILT_IN
-from extraction.engine import Completion, Engine, Prompt, Sampling, Token
+from extraction.engine import Completion, Engine, Prompt, Sampling
 from extraction.entity_tokens import can_write, write_entity_tokens
 from extraction.errors import ModelCannotSee
 from extraction.evidence import Evidence, EvidenceFinder, ReadField, Source
@@ -326,13 +326,13 @@ class Extractor:
         completion: Completion | None,
     ) -> dict[str, ReadField]:
         name = reading.asked.document_type.name
-        starts = _token_starts(completion.tokens) if completion else []
+        spans = token_spans(completion.tokens) if completion else []
         fields: dict[str, ReadField] = {}
         for leaf in leaves:
             value, evidence = judged.values[leaf.path], judged.places[leaf.path]
             signals = signals_of(
                 leaf.spec,
-                _tokens_between(completion.tokens if completion else (), starts, leaf),
+                tokens_between(spans, leaf.start, leaf.end),
                 evidence,
                 [check for check in judged.checks if leaf.path.split(".")[0] in check.fields],
                 misfit=value is None,
@@ -385,22 +385,3 @@ def _answerable(document_type: DocumentType, answer_format: AnswerFormat) -> Doc
     if answer_format is AnswerFormat.JSON or all(map(can_write, document_type.fields)):
         return document_type
     return replace(document_type, fields=tuple(filter(can_write, document_type.fields)))
-
-
-def _token_starts(tokens: Sequence[Token]) -> list[int]:
-    starts, at = [], 0
-    for token in tokens:
-        starts.append(at)
-        at += len(token.text)
-    return starts
-
-
-def _tokens_between(tokens: Sequence[Token], starts: Sequence[int], leaf: RawLeaf) -> list[Token]:
-    """The tokens that wrote a value: those that overlap its place in the completion."""
-    if leaf.start < 0:
-        return []
-    return [
-        token
-        for token, start in zip(tokens, starts, strict=True)
-        if start < leaf.end and start + len(token.text) > leaf.start
-    ]
