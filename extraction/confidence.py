@@ -61,7 +61,7 @@ def token_spans(tokens: Sequence[Token]) -> list[tuple[Token, int, int]]:
 
 
 def tokens_between(spans: Sequence[tuple[Token, int, int]], start: int, end: int) -> list[Token]:
-    """The tokens that wrote a value: those that overlap its place; none for an unknown place (-1)."""
+    """The tokens that wrote a value, those that overlap its place; none for a place of -1."""
     if start < 0:
         return []
     return [token for token, begin, finish in spans if begin < end and finish > start]
