@@ -26,7 +26,7 @@ from db.types import dump_json
 
 DRIVER = "postgresql+psycopg"
 _USED_AT = "used_at"
-_RESTED_SECONDS = 0.2  # less than a server needs to come back
+RESTED_SECONDS = 0.2  # less than a server needs to come back
 DATA_EXCEPTION = "22"  # class of SQLSTATE whose primary message quotes the value at fault
 
 
@@ -93,7 +93,7 @@ def _ping_rested(engine: AsyncEngine) -> None:
 
     def checkout(connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
         used_at = record.info.get(_USED_AT)
-        if used_at is None or time.monotonic() - used_at < _RESTED_SECONDS:
+        if used_at is None or time.monotonic() - used_at < RESTED_SECONDS:
             return
         try:
             dialect.do_ping(connection)

@@ -117,10 +117,15 @@ async def test_a_refused_file_says_why_and_costs_nothing(up: Serving, name: str)
     await still_answers(up)
 
 
+def greatest_child_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+
+
 @pytest.mark.parametrize("name", READ)
 async def test_an_odd_file_is_read_upright_and_small(up: Serving, name: str) -> None:
     make, size = READ[name]
     content = make()
+    before = greatest_child_bytes()
     with memory() as growth:
         response = await up.client.post("/extract", **sent(content))
     assert response.status_code == 200, response.text
@@ -128,9 +133,10 @@ async def test_an_odd_file_is_read_upright_and_small(up: Serving, name: str) -> 
     assert (page["width_pixels"], page["height_pixels"]) == size
     # The greatest picture that is decoded is 50 MP of RGB, 150 MB, 200 as Pillow holds it.
     assert growth.bytes < 400 * MEGABYTE, growth.bytes
-    # What drew a PDF has its own bound; this is the greatest child until now.
-    drawn = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    assert drawn < PageLimits().pdf_memory_bytes, drawn
+    # What drew a PDF has its own bound. The system keeps the greatest child of the whole run, which
+    # is a model server where the end-to-end tests came first; pyproject.toml has them come last.
+    drawn = greatest_child_bytes()
+    assert drawn == before or drawn < PageLimits().pdf_memory_bytes, drawn
     await still_answers(up)
 
 
