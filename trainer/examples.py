@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from extraction.document_types.base import DocumentType, FieldSpec, Kind
+from extraction.entity_tokens import DATE_FORMAT
 from extraction.lines import Line
 from extraction.normalize import parse_date
 from extraction.prompt import AnswerFormat, Asked, build_prompt
@@ -95,5 +96,5 @@ def _only(fields: tuple[FieldSpec, ...], record: Mapping[str, Any]) -> dict[str,
 def _entity(field: FieldSpec, raw: str) -> str:
     """Dates stand as DD-MM-YYYY in entity tokens, everything else as printed."""
     if field.kind is Kind.DATE and (found := parse_date(raw)) is not None:
-        return found.strftime("%d-%m-%Y")
+        return found.strftime(DATE_FORMAT)
     return raw
