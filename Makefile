@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SROIE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install assemble serve test check lint model clean
+.PHONY: help install assemble serve demo test check lint model clean
 
 help: ## Show what there is to make.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -27,6 +27,9 @@ assemble: install ## Merge the shipped adapter into the base model, into build/m
 
 serve: assemble ## Start Postgres, the engine and the API on 127.0.0.1:8000.
 	@exec $(BIN)/docloop serve
+
+demo: assemble ## Correct what the model cannot read and watch it learn (about a quarter of an hour).
+	@$(BIN)/python bench/demo.py
 
 test: assemble ## Run every test.
 	@$(BIN)/python -m pytest

@@ -22,7 +22,15 @@ from api.openapi import DESCRIPTION, TAGS, install_openapi
 from api.problems import install_handlers
 from api.rate_limit import RateLimiter
 from api.readiness import PartState, Readiness
-from api.routes import document_types, extract, feedback, health, models, predictions
+from api.routes import (
+    document_types,
+    extract,
+    feedback,
+    health,
+    models,
+    predictions,
+    quarantine,
+)
 from api.settings import Settings
 from api.startup import Startup
 from api.trace import Trace
@@ -111,7 +119,7 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.services = services
-    for routes in (extract, predictions, feedback, document_types, models, health):
+    for routes in (extract, predictions, feedback, quarantine, document_types, models, health):
         app.include_router(routes.router)
     install_handlers(app)
     install_openapi(app)

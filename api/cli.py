@@ -6,13 +6,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from api import cli_extract, cli_keys, cli_models, cli_serve, cli_types
+from api import cli_evaluate, cli_extract, cli_keys, cli_models, cli_serve, cli_types
+from api.cli_plugins import PluggedGroup
 from api.cli_settings import load_settings
 from api.settings import Origin, explain, unknown_variables
 from api.version import VERSION
 
 app = typer.Typer(
     name="docloop",
+    cls=PluggedGroup,
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
     rich_markup_mode="markdown",
@@ -30,6 +32,7 @@ Settings are DOCLOOP_* variables or lines of a .env file; `docloop config` shows
 )
 app.command("serve")(cli_serve.serve)
 app.command("extract")(cli_extract.extract)
+app.command("evaluate")(cli_evaluate.evaluate)
 app.add_typer(cli_keys.app, name="keys")
 app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_types.app, name="types")

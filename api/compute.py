@@ -1,6 +1,6 @@
 """The computation of one prediction, finished in the database however it ends.
 
-place -> extraction -> answer -> committed row
+place -> extraction (the champion's, or the canary's) -> answer -> committed row -> shadow
 """
 
 import asyncio
@@ -17,13 +17,20 @@ from api.dependencies import Services
 from api.errors import DatabaseUnavailable, Interrupted, QueueFull, QueueTimeout
 from api.presentation import stored_fields
 from api.problems import forget_frames, log_problem, problem_of
+from api.shadow import Question
 from api.upload import Upload
 from db.errors import NotFound
 from db.queries.documents import set_lines
 from db.queries.predictions import Answer, finish_prediction
 from db.tables import Prediction, State
 from extraction.document_types.base import DocumentType
-from extraction.errors import EngineUnavailable
+from extraction.engine import EngineRefused
+from extraction.errors import (
+    EngineUnavailable,
+    ModelCannotSee,
+    PromptTooLong,
+    UnparseableRecord,
+)
 from extraction.extract import Extraction, ExtractRequest
 from extraction.pages import Page
 
@@ -33,6 +40,14 @@ JOB_PATIENCE_SECONDS = 900.0
 LONGEST_PAUSE_SECONDS = 15.0
 
 _FINISH_PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+# What another version may well be able to do.
+_CANARY_FAULTS = (
+    EngineRefused,
+    EngineUnavailable,
+    ModelCannotSee,
+    PromptTooLong,
+    UnparseableRecord,
+)
 _DATABASE_PROBLEM = f"/problems/{DatabaseUnavailable.slug}"
 
 logger = structlog.get_logger(__name__)
@@ -68,6 +83,7 @@ async def compute(
         reading: `read` where it has begun already.
     """
     document_type = work.upload.document_type
+    extraction: Extraction | None = None
     try:
         extraction = await (reading or read(services, work))
     except asyncio.CancelledError:
@@ -95,13 +111,55 @@ async def compute(
     services.metrics.observe_stage("commit", time.monotonic() - began)
     state = State.DONE if answer.error is None else State.FAILED
     services.metrics.count_prediction(document_type, state)
+    if extraction is not None and finished is not None:
+        question = Question(
+            work.tenant_id,
+            work.prediction_id,
+            replace(_request(work), content=b""),
+            extraction.pages,
+            extraction.lines,
+        )
+        services.shadow.offer(services, question, extraction)
     return finished
 
 
 async def read(services: Services, work: Work) -> Extraction:
     """The extraction, once there is a place; a worker waits for the model, a caller does not."""
+    deadline = time.monotonic() + JOB_PATIENCE_SECONDS
+    while True:
+        try:
+            async with services.admission.place(patient=work.patient) as place:
+                extraction = await _extract(services, work)
+                return _with_timings(extraction, {**work.seconds, "queue": place.waited_seconds})
+        except (EngineUnavailable, QueueFull, QueueTimeout) as error:
+            if not work.patient or time.monotonic() >= deadline:
+                raise
+            await asyncio.sleep(min(error.retry_after_seconds, LONGEST_PAUSE_SECONDS))
+
+
+async def _extract(services: Services, work: Work) -> Extraction:
+    """The canary's answer for its share of the predictions, else the champion's.
+
+    Where the canary cannot answer the champion does, so that a canary costs time and no request.
+    """
+    request = _request(work)
+    canary = services.routing.canary_for(work.prediction_id)
+    if canary is not None:
+        try:
+            extraction = await services.extractor.extract(request, work.pages, version=canary)
+        except _CANARY_FAULTS as error:
+            logger.warning("canary gave no answer", model_version=canary, problem=error.slug)
+            forget_frames(error)
+            services.metrics.count_canary("champion")
+        else:
+            services.metrics.count_canary("canary")
+            return extraction
+    return await services.extractor.extract(request, work.pages)
+
+
+def _request(work: Work) -> ExtractRequest:
     upload = work.upload
-    request = ExtractRequest(
+    return ExtractRequest(
         content=upload.content,
         document_type=work.document_type,
         fields=upload.fields,
@@ -109,16 +167,6 @@ async def read(services: Services, work: Work) -> Extraction:
         answer_format=upload.answer_format,
         use_lines=upload.use_lines,
     )
-    deadline = time.monotonic() + JOB_PATIENCE_SECONDS
-    while True:
-        try:
-            async with services.admission.place(patient=work.patient) as place:
-                extraction = await services.extractor.extract(request, work.pages)
-                return _with_timings(extraction, {**work.seconds, "queue": place.waited_seconds})
-        except (EngineUnavailable, QueueFull, QueueTimeout) as error:
-            if not work.patient or time.monotonic() >= deadline:
-                raise
-            await asyncio.sleep(min(error.retry_after_seconds, LONGEST_PAUSE_SECONDS))
 
 
 async def finish(

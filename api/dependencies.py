@@ -14,7 +14,9 @@ from api.known_keys import KnownKeys
 from api.metrics import Metrics
 from api.rate_limit import RateLimiter
 from api.readiness import Readiness
+from api.routing import Routing
 from api.settings import Settings
+from api.shadow import ShadowQueue
 from db.blobs import BlobStore
 from db.presence import Presence
 from db.sessions import make_engine, make_sessions
@@ -43,6 +45,8 @@ class Services:
     flights: Flights = field(default_factory=Flights, repr=False)
     presence: Presence = field(default_factory=Presence, repr=False)
     known_keys: KnownKeys = field(default_factory=KnownKeys, repr=False)
+    routing: Routing = field(default_factory=Routing)
+    shadow: ShadowQueue = field(default_factory=ShadowQueue, repr=False)
     _extractor: Extractor | None = field(default=None, repr=False)
     _database_url: str | None = field(default=None, repr=False)
     _pool: AsyncEngine | None = field(default=None, repr=False)

@@ -21,6 +21,7 @@ _STATES = frozenset({"queued", "running", "done", "failed"})
 _MOST_MODELS = 100
 _MOST_CHECKS = 64
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+_PAUSES = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0, 60.0)
 _CONFIDENCES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 _ENGINE_TIMEOUT_SECONDS = 2.0
 _ENGINE_FAMILY = re.compile(r"(?:# (?:HELP|TYPE) )?vllm:")
@@ -107,6 +108,41 @@ class Metrics:
             ("state",),
             registry=registry,
         )
+        self._swaps = Counter(
+            "docloop_swaps",
+            "Changes of the served version by the way taken, and how they ended.",
+            ("way", "result"),
+            registry=registry,
+        )
+        self._swap_pause = Histogram(
+            "docloop_swap_pause_seconds",
+            "How long new requests waited while a version was changed.",
+            ("way",),
+            buckets=_PAUSES,
+            registry=registry,
+        )
+        self._generation = Gauge(
+            "docloop_champion_generation",
+            "Generation of the champion pointer that this process has followed.",
+            registry=registry,
+        )
+        self._followed = Gauge(
+            "docloop_champion_served",
+            "1 where the served version is the champion, 0 where it was refused or still loads.",
+            registry=registry,
+        )
+        self._canary = Counter(
+            "docloop_canary_answers",
+            "Predictions of the canary's share, by who answered: canary, or champion in its place.",
+            ("answered_by",),
+            registry=registry,
+        )
+        self._shadow = Counter(
+            "docloop_shadow_answers",
+            "Documents for the shadow version: stored, failed, or dropped under load.",
+            ("result",),
+            registry=registry,
+        )
 
     def watch(
         self, *, engine: Engine, waiting: Callable[[], int], running: Callable[[], int]
@@ -153,6 +189,31 @@ class Metrics:
             self.field_label(document_type, field_path),
             _bounded(model_version or UNKNOWN_TYPE, self._models, _MOST_MODELS),
         ).inc()
+
+    def count_swap(self, way: str, result: str, pause_seconds: float | None = None) -> None:
+        """The served version was changed ("done"), or was not ("refused", "failed").
+
+        Args:
+            way: how, as "reload"; "none" where it did not come so far.
+            result: how it ended.
+            pause_seconds: how long requests waited, where it is known.
+        """
+        self._swaps.labels(way, result).inc()
+        if pause_seconds is not None:
+            self._swap_pause.labels(way).observe(pause_seconds)
+
+    def set_champion(self, generation: int, *, served: bool) -> None:
+        """The pointer's generation as it was last read, and whether its version is served."""
+        self._generation.set(generation)
+        self._followed.set(served)
+
+    def count_canary(self, answered_by: str) -> None:
+        """A prediction of the canary's share was answered, by "canary" or by "champion"."""
+        self._canary.labels(answered_by).inc()
+
+    def count_shadow(self, result: str) -> None:
+        """A document for the shadow version was "stored", "failed" or "dropped"."""
+        self._shadow.labels(result).inc()
 
     def set_unfinished(self, counts: Mapping[Any, int]) -> None:
         """How many stored predictions are queued and running."""

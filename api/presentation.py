@@ -1,6 +1,6 @@
 """Rows -> answers. What a prediction looks like is decided here alone, whoever asks for it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +15,26 @@ from api.schemas import (
     PredictionSummary,
     Usage,
 )
-from db.tables import Correction, Page, Prediction, StoredType, Verdict
+from api.schemas_models import (
+    ChampionAnswer,
+    DecisionAnswer,
+    LineageAnswer,
+    LineageStepAnswer,
+    ModelAnswer,
+    PromotionAnswer,
+)
+from db.queries.runs import Lineage
+from db.tables import (
+    Champion,
+    Correction,
+    ModelVersion,
+    Page,
+    Prediction,
+    Promotion,
+    StoredDecision,
+    StoredType,
+    Verdict,
+)
 from extraction.document_types.base import DocumentType
 from extraction.document_types.custom import schema_of
 from extraction.evidence import ReadField, Source
@@ -122,6 +141,79 @@ def show_type(document_type: DocumentType, stored: StoredType | None = None) -> 
         json_schema=None if stored is None else stored.json_schema,
         created_at=None if stored is None else stored.created_at,
         retired_at=None if stored is None else stored.retired_at,
+    )
+
+
+def show_model(model: ModelVersion, champion: Champion, served: str | None) -> ModelAnswer:
+    """A model version; `served` is the one that the engine of this process serves."""
+    return ModelAnswer(
+        id=model.id,
+        base=model.base,
+        state=model.state,
+        champion=model.id == champion.model_version_id,
+        served=model.id == served,
+        parent_id=model.parent_id,
+        created_at=model.created_at,
+    )
+
+
+def show_champion(champion: Champion) -> ChampionAnswer:
+    """Who is to be served."""
+    return ChampionAnswer(
+        champion=champion.model_version_id,
+        generation=champion.generation,
+        canary=champion.canary_version_id,
+        canary_ratio=champion.canary_ratio,
+        shadow=champion.shadow_version_id,
+    )
+
+
+def show_promotion(promotion: Promotion) -> PromotionAnswer:
+    """One change of the champion."""
+    return PromotionAnswer(
+        generation=promotion.generation,
+        model_version=promotion.model_version_id,
+        previous=promotion.previous_id,
+        reason=promotion.reason,
+        actor=promotion.actor,
+        run_id=promotion.run_id,
+        created_at=promotion.created_at,
+    )
+
+
+def show_decision(decision: StoredDecision) -> DecisionAnswer:
+    """What the gate said."""
+    return DecisionAnswer(
+        run_id=decision.run_id,
+        compared_with=decision.champion_id,
+        passed=decision.passed,
+        reasons=[str(reason) for reason in decision.reasons],
+        inputs=dict(decision.inputs),
+        created_at=decision.created_at,
+    )
+
+
+def show_lineage(prediction_id: UUID, lineage: Lineage, own: Collection[UUID]) -> LineageAnswer:
+    """What is behind a prediction.
+
+    Args:
+        prediction_id: it.
+        lineage: of it, over all tenants.
+        own: the caller's corrections; ids of others are not shown, only counted.
+    """
+    return LineageAnswer(
+        prediction_id=prediction_id,
+        model_version=lineage.model_version,
+        run_id=lineage.run_id,
+        steps=[
+            LineageStepAnswer(
+                model_version=step.model_version,
+                run_id=step.run_id,
+                correction_ids=[found for found in step.correction_ids if found in own],
+                correction_count=len(step.correction_ids),
+            )
+            for step in lineage.steps
+        ],
     )
 
 

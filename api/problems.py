@@ -23,7 +23,9 @@ import api.errors as edge
 import db.errors as storage
 import extraction.errors as domain
 from api.logs import request_id
+from api.routing import AlreadyServed
 from extraction.engine import EngineRefused
+from extraction.model_folder import BadModelFolder
 
 MEDIA_TYPE = "application/problem+json"
 _RESERVED = frozenset({"type", "title", "status", "detail", "instance", "request_id"})
@@ -134,7 +136,17 @@ KINDS: Mapping[type[BaseException], ProblemKind] = {
         409, "Idempotency conflict", "Use a new Idempotency-Key for another request."
     ),
     storage.PromotionConflict: ProblemKind(
-        409, "Promotion conflict", "Read the champion again and decide anew."
+        409, "Promotion conflict", "Read the champion again (`found` is its generation) and decide."
+    ),
+    storage.NothingToRollBackTo: ProblemKind(
+        409, "Nothing to roll back to", "Promote the version that you want."
+    ),
+    storage.SamePerson: ProblemKind(
+        403, "Second person needed", "Let somebody else decide, with another key and name."
+    ),
+    AlreadyServed: ProblemKind(409, "Already served", "Name a version that is not the champion."),
+    BadModelFolder: ProblemKind(
+        409, "Version cannot be served", "Nothing has changed. Mend the folder, or choose another."
     ),
     storage.WeakApiKey: ProblemKind(422, "Weak API key", "Choose a longer key."),
     storage.BlobStoreFull: ProblemKind(

@@ -94,6 +94,13 @@ class Settings(BaseSettings):
     enforce_eager: bool = Field(
         default=True, description="No compilation: the first start takes seconds, not minutes."
     )
+    engine_adapters: bool = Field(
+        default=False,
+        description="Take versions as adapters of one base model (GPU); off: as merged weights.",
+    )
+    engine_max_adapter_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = Field(
+        64, description="The highest rank of an adapter."
+    )
     engine_arguments: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Further arguments of the vLLM server, separated by commas."
     )
@@ -111,6 +118,18 @@ class Settings(BaseSettings):
     )
     model_sees: bool | None = Field(
         None, description="Whether page images go to the model; none: as docloop.json says."
+    )
+
+    champion_poll_seconds: float = Field(
+        5.0,
+        gt=0,
+        description="How often the champion is looked up where the database's notice got lost.",
+    )
+    champion_retry_seconds: float = Field(
+        60.0, gt=0, description="When a swap that failed for a passing reason is tried again."
+    )
+    shadow_queue_size: int = Field(
+        8, ge=0, description="Answered documents that may wait for the shadow version."
     )
 
     max_prompt_characters: int = Field(

@@ -1,6 +1,6 @@
 """The service's start and end: everything comes up in the background while the API answers.
 
-    database -> migrations -> first key -> model version -> job queue
+    database -> migrations -> first key -> model version -> watch over the champion, job queue
     line reader and its companions
     engine
 
@@ -14,22 +14,33 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
+from pathlib import Path
 
 import structlog
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api.cancelling import check_cancelled
+from api.champion_watch import ACTOR, ChampionWatch
 from api.dependencies import Services
 from api.jobs import run_jobs
-from api.model_source import load_extractor
+from api.model_source import (
+    configured_traits,
+    load_extractor,
+    open_version,
+    starting_folder,
+)
 from api.readiness import Part, Progress
+from api.settings import Settings
 from db.embedded import EmbeddedPostgres, start_postgres
+from db.queries.audit import record_event
 from db.queries.blobs import sweep_blobs
 from db.queries.keys import create_key, ensure_tenant, find_key, list_keys
-from db.queries.models import NewModel, get_champion, promote, register_model
-from db.tables import ModelState, Scope
+from db.queries.models import NewModel, get_champion, get_model, promote, register_model
+from db.tables import Champion, ModelState, Scope
 from extraction.engine import EngineStatus
 from extraction.errors import DocloopError
+from extraction.model_folder import BadModelFolder
 from extraction.traits import ModelTraits
 
 _FIRST_PAUSE_SECONDS = 0.5
@@ -99,12 +110,29 @@ class Startup:
             self._tasks.append(asyncio.create_task(self._watch_postgres(), name="watch_postgres"))
         await self._insist(Part.MIGRATIONS, self._migrate)
         await self._insist(Part.KEY, self._ensure_key)
-        await self._insist(Part.MODEL, self._register_model)
+        # Ready when the watch has seen that it is the one to serve, or has brought that one.
+        await self._insist(Part.MODEL, self._register_models, done=Progress.STARTING)
+        watch = ChampionWatch(self._services)
+        self._tasks.append(asyncio.create_task(watch.run(), name="champion_watch"))
+        shadow = self._services.shadow.run(self._services)
+        self._tasks.append(asyncio.create_task(shadow, name="shadow"))
         await self._sweep()
         await self._keep_jobs_running()
 
-    async def _insist(self, part: Part, step: Callable[[], Awaitable[str]]) -> None:
-        """Tries a step until it works; the state says why it did not."""
+    async def _insist(
+        self,
+        part: Part,
+        step: Callable[[], Awaitable[str]],
+        *,
+        done: Progress = Progress.READY,
+    ) -> None:
+        """Tries a step until it works; the state says why it did not.
+
+        Args:
+            part: what is brought up.
+            step: answers a word on it.
+            done: how far the part is with that.
+        """
         pause = _FIRST_PAUSE_SECONDS
         while True:
             check_cancelled()
@@ -121,7 +149,7 @@ class Startup:
             else:
                 seconds = round(time.monotonic() - began, 3)
                 logger.info("start step done", part=part, duration_seconds=seconds)
-                self._ready.mark(part, Progress.READY, result)
+                self._ready.mark(part, done, result)
                 return
 
     async def _open_database(self) -> str:
@@ -188,33 +216,54 @@ class Startup:
             self._on_first_key(new.secret)
         return "the one given" if secret is not None else "generated"
 
-    async def _register_model(self) -> str:
-        """The served version is known to the database, and the champion where there is none."""
+    async def _register_models(self) -> str:
+        """The version to begin with, and the configured one, are known to the database.
+
+        Where there is no champion, the configured version is it. What else is to be served, the
+        watch over the champion decides.
+        """
         traits = self._traits
         if traits is None:
             raise NoModel(str(self._settings.model_dir))
-        folder = "" if self._settings.engine_urls else str(self._settings.model_dir)
-        manifest = json.loads(json.dumps(asdict(traits), default=sorted))
-        new = NewModel(
-            id=traits.version,
-            name=traits.version,
-            base=traits.base,
-            path=folder,
-            manifest=manifest,
-            state=ModelState.ACCEPTED,
-        )
+        configured = await asyncio.to_thread(configured_traits, self._settings)
+        begun = starting_folder(self._settings, traits)
+        own = self._settings.model_dir.expanduser().resolve()
+        first = configured if begun != own and configured is not None else traits
+        folders = {traits.version: (traits, begun), first.version: (first, own)}
         async with self._services.sessions() as session, session.begin():
-            await register_model(session, new)
+            for known, folder in folders.values():
+                await register_model(session, _new_model(known, folder, self._settings))
             champion = await get_champion(session)
             if champion.model_version_id is None:
-                await promote(session, traits.version, champion.generation)
-            elif champion.model_version_id != traits.version:
-                logger.warning(
-                    "the served version is not the champion",
-                    served=traits.version,
-                    champion=champion.model_version_id,
-                )
+                await promote(session, first.version, champion.generation, actor=ACTOR)
+            elif await self._is_replaced(session, champion, first):
+                await self._replace(session, champion, first)
         return traits.version
+
+    async def _is_replaced(
+        self, session: AsyncSession, champion: Champion, first: ModelTraits
+    ) -> bool:
+        """Whether the operator has put another model into the folder that the champion had."""
+        if self._settings.engine_urls or champion.model_version_id in {None, first.version}:
+            return False
+        model = await get_model(session, str(champion.model_version_id))
+        if not model.path or not _is_same(Path(model.path), self._settings.model_dir):
+            return False
+        try:
+            await asyncio.to_thread(open_version, self._settings, model.id, model.path)
+        except BadModelFolder:
+            return True
+        return False
+
+    async def _replace(self, session: AsyncSession, champion: Champion, first: ModelTraits) -> None:
+        """The version that took the champion's folder takes its place too: it is nowhere else."""
+        left = champion.model_version_id
+        logger.warning("another model is in the champion's folder", left=left, new=first.version)
+        moved = await promote(session, first.version, champion.generation, actor=ACTOR)
+        facts = {"generation": moved.generation, "before": left, "champion": first.version}
+        await record_event(
+            session, None, actor=ACTOR, action="model.replace", subject=first.version, details=facts
+        )
 
     async def _sweep(self) -> None:
         """What an erasure could not delete before a crash is deleted now."""
@@ -282,6 +331,22 @@ class NoModel(DocloopError):
             f"There is no model in {folder}; run `make model`, or set DOCLOOP_MODEL_DIR "
             "(and DOCLOOP_MODEL_VERSION for a model without docloop.json)."
         )
+
+
+def _new_model(traits: ModelTraits, folder: Path, settings: Settings) -> NewModel:
+    """A version that this process begins with, as it is registered."""
+    return NewModel(
+        id=traits.version,
+        name=traits.version,
+        base=traits.base,
+        path="" if settings.engine_urls else str(folder),
+        manifest=json.loads(json.dumps(asdict(traits), default=sorted)),
+        state=ModelState.ACCEPTED,
+    )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.expanduser().resolve() == other.expanduser().resolve()
 
 
 def _why(error: Exception) -> str:

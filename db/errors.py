@@ -5,6 +5,8 @@ DocloopError
     ├── NotFound                 no such row for this tenant
     ├── IdempotencyConflict      the key was used before, with another body
     ├── PromotionConflict        another promotion came first
+    ├── NothingToRollBackTo      no earlier champion is left
+    ├── SamePerson               one's own correction is for another person to decide
     ├── WeakApiKey               a given key is too short to protect anything
     ├── BlobError
     │   ├── BlobMissing          no content under this key
@@ -71,6 +73,41 @@ class PromotionConflict(StorageError):
         self.expected, self.found = expected, found
         super().__init__(
             f"The champion is at generation {found}, not {expected}; read it again and decide anew."
+        )
+
+
+class NothingToRollBackTo(StorageError):
+    """There is no earlier champion that was not itself rolled back from.
+
+    Args:
+        current: the version that is served, None where there is none.
+    """
+
+    slug = "nothing-to-roll-back-to"
+
+    def __init__(self, current: str | None) -> None:
+        self.current = current
+        super().__init__(
+            f"There is no champion before {current} to go back to."
+            if current
+            else "There is no champion, and so none before it."
+        )
+
+
+class SamePerson(StorageError):
+    """Whoever gave a correction, or holds the key that it came with, may not decide on it.
+
+    Args:
+        correction_id: the correction.
+    """
+
+    slug = "same-person"
+
+    def __init__(self, correction_id: UUID) -> None:
+        self.correction_id = correction_id
+        super().__init__(
+            "A correction that is held is decided by a second person, with another name and "
+            "another API key than those that it came from."
         )
 
 

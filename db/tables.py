@@ -5,14 +5,15 @@
              ├─ documents ── pages
              ├─ predictions (of a document) ── corrections (append-only)
              └─ audit_events (append-only)
-    model_versions ─┬─ champion (one row)
-                    └─ training_runs
     doomed_blobs: content that nothing refers to any more and that is still to be deleted
 
+Models, runs, the champion and all else that learning keeps: `db/learning_tables.py`, whose tables
+are named here too.
+
 A row that belongs to a tenant refers to its parents by (tenant_id, id), so that the database itself
-refuses a correction of another tenant's prediction. Triggers of migration 0001 refuse changes of
-the append-only tables; `db.queries.predictions.erase_prediction` is the one way around, and only
-for corrections. Values of documents stand in JSON and text columns and are never logged.
+refuses a correction of another tenant's prediction. Triggers of migrations 0001 and 0003 refuse
+changes of the append-only tables; `db.queries.predictions.erase_prediction` is the one way around,
+and only for corrections. Values of documents stand in JSON and text columns and are never logged.
 
 `predictions.model_version` is text without a foreign key: a remote engine may serve a model that
 was never registered here, and its answers must be kept all the same.
@@ -25,36 +26,70 @@ from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
-    JSON,
     BigInteger,
     CheckConstraint,
-    DateTime,
-    Enum,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
-    LargeBinary,
-    MetaData,
     Text,
     UniqueConstraint,
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
+from db.base import ORDERED, Base, choice
+from db.learning_tables import (
+    Champion,
+    Evaluation,
+    ExamplePart,
+    GoldenExample,
+    HeldCorrection,
+    ModelState,
+    ModelVersion,
+    Promotion,
+    PromotionReason,
+    QuarantineState,
+    RunExample,
+    RunState,
+    ScreenedCorrection,
+    ShadowAnswer,
+    StoredDecision,
+    TrainingRun,
+)
 from db.types import CleanText, uuid7
 
-# JSONB sorts its keys; what a caller reads keeps the order of its type.
-_ORDERED = JSON(none_as_null=True)
-
-type_annotation_map = {
-    str: Text(),
-    datetime: DateTime(timezone=True),
-    dict[str, Any]: JSONB(none_as_null=True),
-    list[Any]: JSONB(none_as_null=True),
-    bytes: LargeBinary(),
-}
+__all__ = [
+    "ApiKey",
+    "AuditEvent",
+    "Base",
+    "Champion",
+    "Correction",
+    "Document",
+    "DoomedBlob",
+    "Evaluation",
+    "ExamplePart",
+    "GoldenExample",
+    "HeldCorrection",
+    "ModelState",
+    "ModelVersion",
+    "Page",
+    "Prediction",
+    "Promotion",
+    "PromotionReason",
+    "QuarantineState",
+    "RunExample",
+    "RunState",
+    "Scope",
+    "ScreenedCorrection",
+    "ShadowAnswer",
+    "State",
+    "StoredDecision",
+    "StoredType",
+    "Tenant",
+    "TrainingRun",
+    "Verdict",
+]
 
 
 class Scope(StrEnum):
@@ -81,51 +116,6 @@ class Verdict(StrEnum):
     CORRECT = "correct"
     CORRECTED = "corrected"
     UNREADABLE = "unreadable"
-
-
-class ModelState(StrEnum):
-    """Where a model version stands."""
-
-    CANDIDATE = "candidate"
-    ACCEPTED = "accepted"
-    REJECTED = "rejected"
-    RETIRED = "retired"
-
-
-class RunState(StrEnum):
-    """How far a training run has come."""
-
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
-
-
-def _choice(kind: type[StrEnum], name: str) -> Enum:
-    """Text that the database checks; a new choice is then a new check, not a new type."""
-    return Enum(
-        kind,
-        name=name,
-        native_enum=False,
-        create_constraint=True,
-        values_callable=lambda members: [str(member) for member in members],
-        length=20,
-    )
-
-
-class Base(DeclarativeBase):
-    """Base of all tables."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map = type_annotation_map
 
 
 class Tenant(Base):
@@ -223,6 +213,7 @@ class Prediction(Base):
         Index(None, "tenant_id", "document_type", "id"),
         Index(None, "tenant_id", "model_version", "id"),
         Index(None, "document_id"),
+        Index(None, "model_version", "id"),
         Index("ix_predictions_unfinished", "id", postgresql_where=text("finished_at IS NULL")),
     )
 
@@ -233,9 +224,9 @@ class Prediction(Base):
     document_type_version: Mapped[int | None]
     asked_fields: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     options: Mapped[dict[str, Any]]
-    state: Mapped[State] = mapped_column(_choice(State, "state"))
-    record: Mapped[dict[str, Any] | None] = mapped_column(_ORDERED)
-    fields: Mapped[dict[str, Any] | None] = mapped_column(_ORDERED)
+    state: Mapped[State] = mapped_column(choice(State, "state"))
+    record: Mapped[dict[str, Any] | None] = mapped_column(ORDERED)
+    fields: Mapped[dict[str, Any] | None] = mapped_column(ORDERED)
     checks: Mapped[list[Any] | None]
     warnings: Mapped[list[Any] | None]
     reasoning: Mapped[str | None] = mapped_column(CleanText)
@@ -285,7 +276,7 @@ class Correction(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
     prediction_id: Mapped[UUID]
-    verdict: Mapped[Verdict] = mapped_column(_choice(Verdict, "verdict"))
+    verdict: Mapped[Verdict] = mapped_column(choice(Verdict, "verdict"))
     record: Mapped[dict[str, Any] | None]
     reviewer: Mapped[str | None] = mapped_column(CleanText)
     comment: Mapped[str | None] = mapped_column(CleanText)
@@ -307,54 +298,9 @@ class StoredType(Base):
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
     name: Mapped[str]
     version: Mapped[int]
-    json_schema: Mapped[dict[str, Any]] = mapped_column(_ORDERED)
+    json_schema: Mapped[dict[str, Any]] = mapped_column(ORDERED)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     retired_at: Mapped[datetime | None]
-
-
-class TrainingRun(Base):
-    """One attempt to make a better model: its settings, what it learnt from, what came out."""
-
-    __tablename__ = "training_runs"
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
-    state: Mapped[RunState] = mapped_column(_choice(RunState, "state"))
-    config: Mapped[dict[str, Any]]
-    manifest: Mapped[dict[str, Any] | None]
-    metrics: Mapped[dict[str, Any] | None]
-    started_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    finished_at: Mapped[datetime | None]
-
-
-class ModelVersion(Base):
-    """A model that can be served; its id is derived from its content and is never used again."""
-
-    __tablename__ = "model_versions"
-
-    id: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str]
-    base: Mapped[str]
-    manifest: Mapped[dict[str, Any]]
-    path: Mapped[str]
-    state: Mapped[ModelState] = mapped_column(_choice(ModelState, "state"))
-    parent_id: Mapped[str | None] = mapped_column(ForeignKey("model_versions.id"))
-    training_run_id: Mapped[UUID | None] = mapped_column(ForeignKey("training_runs.id"))
-    created_at: Mapped[datetime] = mapped_column(server_default=func.now(), index=True)
-
-
-class Champion(Base):
-    """The one row that says which version is served; migration 0001 puts it there, empty.
-
-    `generation` grows by one with each promotion and each rollback.
-    """
-
-    __tablename__ = "champion"
-    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
-
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, default=1)
-    model_version_id: Mapped[str | None] = mapped_column(ForeignKey("model_versions.id"))
-    generation: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class AuditEvent(Base):

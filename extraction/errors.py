@@ -14,7 +14,10 @@
     ├── ModelCannotSee              no lines, and a model that reads nothing else
     ├── EngineRefused               (engine.py) the model server finds the request at fault
     ├── PromptTooLong               page and lines do not fit the model's context
+    ├── BadModelFolder              (model_folder.py) a model version that must not be served
+    ├── SwapFailed                  (api/engine/server.py) a version that did not come up
     └── EngineUnavailable           no engine can answer now; worth a retry
+        └── VersionNotServed        (api/engine/server.py) another version answers now
 
 An error carries facts as attributes; `api` maps the class to a status and a stable problem type.
 The message is a sentence that says what to change. No message holds a value read from a document.

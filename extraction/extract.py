@@ -7,34 +7,31 @@ costs is measured here and goes into the response, the log and the metrics under
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from extraction.answer import answer_tokens, grammar_of
 from extraction.checks import Check
 from extraction.classify import TypeClassifier
-from extraction.confidence import Calibration, signals_of, token_spans, tokens_between
+from extraction.confidence import Calibration
 from extraction.document_types.base import DocumentType
 from extraction.document_types.catalogue import BUILT_IN
 from extraction.engine import Completion, Engine, Prompt, Sampling
 from extraction.entity_tokens import can_write, write_entity_tokens
-from extraction.errors import ModelCannotSee
-from extraction.evidence import Evidence, EvidenceFinder, ReadField, Source
+from extraction.errors import EngineUnavailable, ModelCannotSee
+from extraction.evidence import EvidenceFinder, ReadField
+from extraction.fields import Judged, read_fields
 from extraction.lines import Line, LineReader
 from extraction.media import PDF, media_type
 from extraction.mrz import FoundMrz
 from extraction.nesting import nested
 from extraction.pages import Page, PageLimits, load_pages
 from extraction.prompt import AnswerFormat, Asked, build_prompt, fits, prompt_hash
-from extraction.record import (
-    ParsedAnswer,
-    RawLeaf,
-    normalise_record,
-    parse_record,
-)
+from extraction.record import ParsedAnswer, normalise_record, parse_record
 from extraction.spelling import spelled
 from extraction.stages import Stages
 from extraction.traits import ModelTraits
 from extraction.verdicts import find_zone, verdicts_on
+from extraction.versions import KnownVersion, KnownVersions, ManyVersions
 from extraction.zone import with_zone
 
 UNKNOWN_TYPE = "unknown"
@@ -79,6 +76,7 @@ class Extraction:
         reasoning: the model's thought where one was asked for.
         entity_tokens: the record in entity tokens where that format was asked for.
         schema_valid: whether the completion parsed and every value fitted its kind.
+        model_version: the version that answered; the one in use where none was asked.
         timings_seconds: per stage: decode, lines, prompt, queue, engine, checks.
         pages: the decoded pages.
         lines: what the OCR read, all pages.
@@ -111,8 +109,8 @@ class Readers:
     Attributes:
         lines: the OCR, None where it is switched off for good.
         classifier: decides `auto`.
-        calibration: turns signals into confidence.
-        traits: facts about the served model.
+        calibration: of the version that is served first; turns signals into confidence.
+        traits: facts about that version; further ones come by `Extractor.add_version`.
         page_limits: how large a document may be.
         max_characters: most characters of lines in a prompt.
         max_images: most pages that a model that sees is shown.
@@ -139,6 +137,7 @@ class Extractor:
     def __init__(self, engine: Engine, readers: Readers, *, ocr_slots: int = 1) -> None:
         self._engine = engine
         self.readers = readers
+        self.versions = KnownVersions(KnownVersion(readers.traits, readers.calibration))
         self._slots = asyncio.Semaphore(ocr_slots)
         # A PDF may draw for as long as its limit allows; images and lines do not wait behind it.
         self._pdf_slots = asyncio.Semaphore(_PDF_SLOTS)
@@ -149,14 +148,33 @@ class Extractor:
         async with self._pdf_slots if is_pdf else self._slots:
             return await asyncio.to_thread(load_pages, content, self.readers.page_limits)
 
+    def add_version(self, traits: ModelTraits, calibration: Calibration) -> None:
+        """A version that the engine has, or is about to have, can be asked by its name."""
+        self.versions.add(KnownVersion(traits, calibration))
+
+    def use_version(self, version: str) -> None:
+        """From now on it is the one that is asked by default; raises `KeyError` for an unknown."""
+        self.versions.use(version)
+
+    def drop_version(self, version: str) -> None:
+        """Forget a version; answers of it that are under way are still read by its facts."""
+        self.versions.drop(version)
+
     async def extract(
-        self, request: ExtractRequest, pages: Sequence[Page] | None = None
+        self,
+        request: ExtractRequest,
+        pages: Sequence[Page] | None = None,
+        *,
+        lines: Sequence[Line] | None = None,
+        version: str | None = None,
     ) -> Extraction:
         """The record of one document.
 
         Args:
             request: the document and what is wanted of it.
             pages: the document's pages where the caller has decoded it already.
+            lines: what was read on the pages where that is known already; no page is read again.
+            version: the version to ask; None for the one in use.
 
         Raises:
             UnreadableDocument: the bytes are no document.
@@ -166,24 +184,42 @@ class Extractor:
         """
         if request.document_type is not None:
             request.document_type.select(request.fields)  # refuses before anything is spent
-        can_show = request.use_lines and self.readers.lines is not None
-        if not can_show and not self.readers.traits.sees_images:
+        can_read = self.readers.lines is not None or lines is not None
+        if not (request.use_lines and can_read) and not self._asked(version).traits.sees_images:
             raise ModelCannotSee
         stages = Stages()
         with stages.timed("decode"):
             pages = pages if pages is not None else await self.decode(request.content)
         with stages.timed("lines"):
-            lines = await self._read_lines(request, pages)
+            lines = list(lines) if lines is not None else await self._read_lines(request, pages)
+        asked = self._asked(version)  # another one, where a swap came while the page was read
         with stages.timed("prompt"):
-            reading = await asyncio.to_thread(self._begin, request, pages, lines)
+            source = _Source(request, pages, lines, can_read)
+            reading = await asyncio.to_thread(self._begin, source, asked)
         if isinstance(reading, _NoType):
-            return self._unknown(reading, pages, lines, stages)
+            return self._unknown(reading, source, asked, stages)
         completion = None
         if reading.prompt is not None:
-            completion = await self._engine.generate(reading.prompt, self._sampling(reading.asked))
+            sampling = self._sampling(reading.asked, asked.traits)
+            completion = await self._ask(reading.prompt, sampling, version)
             stages.add("queue", completion.queue_seconds or 0.0)
             stages.add("engine", completion.total_seconds - (completion.queue_seconds or 0.0))
-        return await asyncio.to_thread(self._record_of, reading, completion, stages)
+        answered = (self.versions.find(completion.model) if completion else None) or asked
+        return await asyncio.to_thread(self._record_of, reading, completion, answered, stages)
+
+    async def _ask(self, prompt: Prompt, sampling: Sampling, version: str | None) -> Completion:
+        if version is None:
+            return await self._engine.generate(prompt, sampling)
+        # Versions are added by who has such an engine.
+        return await cast("ManyVersions", self._engine).generate(prompt, sampling, version=version)
+
+    def _asked(self, version: str | None) -> KnownVersion:
+        if version is None:
+            return self.versions.used
+        known = self.versions.find(version)
+        if known is None:
+            raise EngineUnavailable(f"the version {version} is not loaded")
+        return known
 
     async def _read_lines(self, request: ExtractRequest, pages: Sequence[Page]) -> list[Line]:
         reader = self.readers.lines
@@ -195,16 +231,15 @@ class Extractor:
                 lines += await asyncio.to_thread(reader.read, page)
         return lines
 
-    def _begin(
-        self, request: ExtractRequest, pages: Sequence[Page], lines: Sequence[Line]
-    ) -> "_Reading | _NoType":
+    def _begin(self, source: "_Source", version: KnownVersion) -> "_Reading | _NoType":
         """Lines -> type -> what is asked -> zone, prompt. Takes a while: a thread's work."""
+        request, lines = source.request, source.lines
         document_type, sure = request.document_type, 1.0
         if document_type is None:
             decision = self.readers.classifier.decide(lines)
             document_type = BUILT_IN.get(decision.name)
             # Without a reader nothing was looked at, so nothing is sure.
-            sure = decision.confidence if self.readers.lines is not None else 0.0
+            sure = decision.confidence if source.can_read else 0.0
         if document_type is None:
             return _NoType(sure)
         wanted = document_type.select(request.fields)
@@ -212,7 +247,7 @@ class Extractor:
             _answerable(wanted, request.answer_format),
             request.answer_format,
             reasoning=request.reasoning,
-            style=self.readers.traits.style,
+            style=version.traits.style,
         )
         zone = find_zone(wanted, lines)
         shown = lines if request.use_lines else ()
@@ -220,19 +255,21 @@ class Extractor:
         if len(asked.document_type.fields) < len(wanted.fields):
             warnings += ("nested-fields-left-out",)
         prompt = None
-        if not shown and not self.readers.traits.sees_images:
+        if not shown and not version.traits.sees_images:
             warnings += ("no-text",)
         elif any(field.asked for field in asked.document_type.fields):
+            pages = source.pages if version.traits.sees_images else ()
             prompt, more = self._prompt(asked, pages, shown)
             warnings += more
-        return _Reading(wanted, asked, pages, lines, sure, zone, prompt, warnings)
+        return _Reading(wanted, asked, source.pages, lines, sure, zone, prompt, warnings)
 
     def _prompt(
         self, asked: Asked, pages: Sequence[Page], lines: Sequence[Line]
     ) -> tuple[Prompt, tuple[str, ...]]:
+        """The prompt with the pages that are shown as images; none for a model that cannot see."""
         warnings: tuple[str, ...] = ()
         images: list[bytes] = []
-        if self.readers.traits.sees_images:
+        if pages:
             images = [page.jpeg for page in pages[: self.readers.max_images]]
             if len(pages) > self.readers.max_images and not lines:
                 warnings += ("pages-left-out",)
@@ -241,13 +278,14 @@ class Extractor:
             warnings += ("lines-left-out",)
         return build_prompt(asked, lines, images=images, max_characters=most), warnings
 
-    def _sampling(self, asked: Asked) -> Sampling:
-        grammar = grammar_of(asked, self.readers.traits.special_tokens)
+    def _sampling(self, asked: Asked, traits: ModelTraits) -> Sampling:
+        grammar = grammar_of(asked, traits.special_tokens)
         return Sampling(max_tokens=answer_tokens(asked), grammar=grammar)
 
     def _unknown(
-        self, reading: "_NoType", pages: Sequence[Page], lines: Sequence[Line], stages: Stages
+        self, reading: "_NoType", source: "_Source", version: KnownVersion, stages: Stages
     ) -> Extraction:
+        warnings = ("unknown-document-type",)
         return Extraction(
             document_type=UNKNOWN_TYPE,
             document_type_version=0,
@@ -255,40 +293,43 @@ class Extractor:
             record={},
             fields={},
             checks=(),
-            warnings=("unknown-document-type",) if lines else ("unknown-document-type", "no-text"),
+            warnings=warnings if source.lines else (*warnings, "no-text"),
             reasoning=None,
             entity_tokens=None,
             schema_valid=True,
-            model_version=self.readers.traits.version,
+            model_version=version.name,
             prompt_hash="",
             finish_reason=NOT_ASKED,
             prompt_tokens=0,
             completion_tokens=0,
             timings_seconds=stages.seconds,
-            pages=tuple(pages),
-            lines=tuple(lines),
+            pages=tuple(source.pages),
+            lines=tuple(source.lines),
         )
 
     def _record_of(
-        self, reading: "_Reading", completion: Completion | None, stages: Stages
+        self,
+        reading: "_Reading",
+        completion: Completion | None,
+        version: KnownVersion,
+        stages: Stages,
     ) -> Extraction:
-        """Completion -> record -> checks, confidence, evidence."""
+        """Completion -> record -> checks, confidence, evidence, as the answering version is."""
         with stages.timed("checks"):
             asked, wanted = reading.asked, reading.wanted
             parsed = parse_record(completion, asked) if completion else ParsedAnswer((), None)
             finder = EvidenceFinder(reading.lines)
             places = finder.find_all((leaf.path, leaf.raw, leaf.spec) for leaf in parsed.leaves)
-            leaves = [
-                spelled(leaf, places[leaf.path], self.readers.traits) for leaf in parsed.leaves
-            ]
+            leaves = [spelled(leaf, places[leaf.path], version.traits) for leaf in parsed.leaves]
             texts = {leaf.path: leaf.raw for leaf in leaves}
             as_entities = asked.answer_format is AnswerFormat.ENTITY_TOKENS
             normalised = normalise_record(asked.document_type, texts, day_first=as_entities or None)
             checks = verdicts_on(
                 asked.document_type, normalised.record, reading.zone, normalised.misfits
             )
-            judged = _Judged(normalised.values, places, checks)
-            fields = self._fields(reading, leaves, judged, completion)
+            judged = Judged(normalised.values, places, checks)
+            name = asked.document_type.name
+            fields = read_fields(name, leaves, judged, completion, version.calibration)
             if reading.zone is not None:
                 fields = with_zone(fields, reading.zone, wanted)
             record = nested(wanted, fields)
@@ -298,7 +339,7 @@ class Extractor:
         if reading.zone is not None and reading.zone.repairs:
             warned.append("mrz-repaired")
         return Extraction(
-            document_type=asked.document_type.name,
+            document_type=name,
             document_type_version=asked.document_type.version,
             type_confidence=reading.sure,
             record=record,
@@ -308,7 +349,7 @@ class Extractor:
             reasoning=parsed.thought,
             entity_tokens=write_entity_tokens(wanted, record) if as_entities else None,
             schema_valid=parsed.complete and not normalised.misfits,
-            model_version=completion.model if completion else self.readers.traits.version,
+            model_version=completion.model if completion else version.name,
             prompt_hash=prompt_hash(asked),
             finish_reason=completion.finish_reason if completion else NOT_ASKED,
             prompt_tokens=completion.prompt_tokens if completion else 0,
@@ -318,45 +359,15 @@ class Extractor:
             lines=tuple(reading.lines),
         )
 
-    def _fields(
-        self,
-        reading: "_Reading",
-        leaves: Sequence[RawLeaf],
-        judged: "_Judged",
-        completion: Completion | None,
-    ) -> dict[str, ReadField]:
-        name = reading.asked.document_type.name
-        spans = token_spans(completion.tokens) if completion else []
-        fields: dict[str, ReadField] = {}
-        for leaf in leaves:
-            value, evidence = judged.values[leaf.path], judged.places[leaf.path]
-            signals = signals_of(
-                leaf.spec,
-                tokens_between(spans, leaf.start, leaf.end),
-                evidence,
-                [check for check in judged.checks if leaf.path.split(".")[0] in check.fields],
-                misfit=value is None,
-                length=len(leaf.raw),
-            )
-            fields[leaf.path] = ReadField(
-                path=leaf.path,
-                value=value,
-                raw=leaf.raw,
-                confidence=round(self.readers.calibration.confidence(name, signals), 4),
-                evidence=evidence,
-                source=Source.MODEL,
-                signals=signals,
-            )
-        return fields
-
 
 @dataclass(frozen=True, slots=True)
-class _Judged:
-    """What is known of an answer's values, by path."""
+class _Source:
+    """One document as it came; `can_read` tells whether lines could be read at all."""
 
-    values: Mapping[str, Any]
-    places: Mapping[str, Evidence | None]
-    checks: Sequence[Check]
+    request: ExtractRequest
+    pages: Sequence[Page]
+    lines: Sequence[Line]
+    can_read: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ reference and without a value scores 0.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -93,6 +94,87 @@ def score_record(
     return RecordScore(scores, sum(top) / len(top) if top else None)
 
 
+def score_confirmed(
+    document_type: DocumentType,
+    reference: Mapping[str, Any] | BaseModel,
+    record: Mapping[str, Any] | BaseModel | None,
+) -> float | None:
+    """`score_record`'s mean, lessened by what the record invents: sum(s_i) / (n + k).
+
+    n fields have a reference and score s_i, as in `score_record`. k is the sum over
+    `invented_shares`: a field whose absence is confirmed and that is answered all the same weighs
+    as much as one that is missing, as an element too many does in a list.
+
+    Args:
+        document_type: as in `score_record`.
+        reference: only what is confirmed; a key with None, "", [] or {} says that the document
+            lacks the field, a key that is not there says nothing.
+        record: as in `score_record`.
+
+    Returns:
+        0 to 1. Where everything confirmed is absent, 1 for a record that invents nothing and else
+        0. None where nothing is confirmed.
+    """
+    scored = score_record(document_type, reference, record)
+    invented = sum(invented_shares(document_type, reference, record).values())
+    count = sum("." not in path for path in scored.fields)
+    if scored.mean is not None:
+        return scored.mean * count / (count + invented)
+    expected = _plain(reference)
+    if not any(spec.name in expected for spec in document_type.fields):
+        return None
+    return float(record is not None and not invented)
+
+
+def invented_shares(
+    document_type: DocumentType,
+    reference: Mapping[str, Any] | BaseModel,
+    record: Mapping[str, Any] | BaseModel | None,
+) -> dict[str, float]:
+    """Top-level field -> share (0 to 1) of what it answers that is confirmed to be absent.
+
+    A leaf field is invented or not. Of a list or an object the leaves are counted by name, not by
+    element: a discount on each of ten items is one invention. Fields without any are left out.
+    """
+    expected = _plain(reference)
+    answered = _plain(record) if record is not None else {}
+    shares: dict[str, float] = {}
+    for spec in document_type.fields:
+        invented, count = _invented(
+            spec, _under(spec.name, [expected]), _under(spec.name, [answered])
+        )
+        if invented:
+            shares[spec.name] = invented / count
+    return shares
+
+
+def _invented(spec: FieldSpec, references: Sequence[Any], values: Sequence[Any]) -> tuple[int, int]:
+    """How many of the answered leaves the references deny, and how many are answered."""
+    given = [value for value in values if not _is_absent(value)]
+    if not given:
+        return 0, 0
+    known = [reference for reference in references if not _is_absent(reference)]
+    is_denied = bool(references) and not known
+    if not spec.children:
+        return int(is_denied), 1
+    if spec.kind is Kind.LIST:
+        known = [element for reference in known for element in _elements(reference)]
+        given = [element for value in given for element in _elements(value)]
+    below = [
+        _invented(
+            child, [None] if is_denied else _under(child.name, known), _under(child.name, given)
+        )
+        for child in spec.children
+    ]
+    return sum(invented for invented, _ in below), sum(count for _, count in below)
+
+
+def _under(name: str, containers: Sequence[Any]) -> list[Any]:
+    """What stands under a name, in each container that has it."""
+    plain = map(_plain, containers)
+    return [_plain(item[name]) for item in plain if isinstance(item, Mapping) and name in item]
+
+
 def sroie_score(
     reference: Mapping[str, str], prediction: Mapping[str, str | None]
 ) -> dict[str, float]:
@@ -137,8 +219,14 @@ def _same(spec: FieldSpec, reference: Any, value: Any) -> bool:
 
 def _typed(spec: FieldSpec, value: Any) -> Any:
     if isinstance(value, str):
-        return normalize(spec.kind, value, choices=spec.choices)
+        return _read(spec.kind, value, spec.choices)
     return value
+
+
+# Lists compare every element with every other: one text is read many times.
+@lru_cache(maxsize=4096)
+def _read(kind: Kind, text: str, choices: tuple[str, ...]) -> Any:
+    return normalize(kind, text, choices=choices)
 
 
 def _folded(value: Any) -> str:

@@ -2,9 +2,20 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
-from extraction.engine import Completion, EngineState, EngineStatus, Prompt, Sampling, Token
+from api.engine.server import Smoke, SmokeFailed, VersionNotServed
+from extraction.engine import (
+    Completion,
+    EngineState,
+    EngineStatus,
+    Prompt,
+    Sampling,
+    Token,
+)
 from extraction.errors import EngineUnavailable
+from extraction.model_folder import ModelFolder
 
 
 class FakeEngine:
@@ -67,3 +78,98 @@ class FakeEngine:
     async def metrics_text(self) -> str:
         """See `Engine`."""
         return self.metrics
+
+
+class FakeServer(FakeEngine):
+    """A server whose weights can be changed, for a real `SwappingEngine`.
+
+    Args:
+        model: what it serves first.
+        answer: as with `FakeEngine`; it is told which version is asked.
+    """
+
+    def __init__(
+        self, model: ModelFolder, answer: Callable[[str, Prompt], str] = lambda *_: "{}"
+    ) -> None:
+        super().__init__(model=model.version)
+        self._folder: Path | None = model.folder
+        self._answer_as = answer
+        self.asked: list[str] = []
+        self.reloads: list[str] = []
+        self.faults: dict[str, Exception] = {}  # version -> what its coming ends with
+        self.twins: list[FakeServer] = []
+        self.pause_seconds = 0.0
+
+    @property
+    def model_folder(self) -> Path | None:
+        """See `Server`."""
+        return self._folder
+
+    @property
+    def base_version(self) -> str:
+        """See `Server`."""
+        return self.model
+
+    @property
+    def takes_adapters(self) -> bool:
+        """See `Server`."""
+        return False
+
+    async def generate(
+        self, prompt: Prompt, sampling: Sampling, *, version: str | None = None
+    ) -> Completion:
+        """See `Server`."""
+        if version not in {None, self.model}:
+            raise VersionNotServed(str(version))
+        if self.model in self.faults:
+            raise self.faults[self.model]
+        self.asked.append(self.model)
+        weights = self.model
+        self.answer = self._answer_as(weights, prompt)
+        completion = await super().generate(prompt, sampling)
+        if self.model != weights:
+            raise AssertionError("the weights changed under a request")
+        return completion
+
+    async def reload(self, model: ModelFolder, _smoke: Smoke) -> None:
+        """See `Server`."""
+        await asyncio.sleep(self.pause_seconds)
+        self.reloads.append(model.version)
+        if model.version in self.faults:
+            raise self.faults[model.version]
+        self.model, self._folder = model.version, model.folder
+        self.become(EngineStatus.READY)
+
+    async def load_adapter(self, name: str, _folder: Path, _smoke: Smoke) -> None:
+        """See `Server`."""
+        raise SmokeFailed(f"{name} is no adapter")
+
+    async def unload_adapter(self, name: str) -> None:
+        """See `Server`."""
+
+    def twin(self, model: ModelFolder, _base: ModelFolder | None, _slot: int) -> "FakeServer":
+        """See `Server`."""
+        twin = FakeServer(model, self._answer_as)
+        twin.faults = self.faults
+        self.twins.append(twin)
+        return twin
+
+
+async def passes(_ask: object) -> None:
+    """A smoke test that every version passes."""
+
+
+class Relabelled(FakeEngine):
+    """Answers as another version than the one in use, as in the middle of a swap."""
+
+    def __init__(self, engine: FakeEngine, model: str) -> None:
+        super().__init__(engine.answer, engine.model)
+        self.answers_as = model
+        self.versions: list[str | None] = []
+
+    async def generate(
+        self, prompt: Prompt, sampling: Sampling, *, version: str | None = None
+    ) -> Completion:
+        """See `Engine`; remembers which version was asked."""
+        self.versions.append(version)
+        return replace(await super().generate(prompt, sampling), model=self.answers_as)

@@ -115,6 +115,38 @@ class ChatClient:
             raise _refusal(response)
         return _completion(response, time.monotonic() - began)
 
+    async def control(
+        self,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        timeout_seconds: float = 60.0,
+    ) -> Any:
+        """One of the server's own commands, as "/resume".
+
+        Args:
+            path: with its query.
+            body: sent as JSON; None sends nothing.
+            timeout_seconds: how long it may take.
+
+        Returns:
+            The answer read as JSON, or None where it is none.
+
+        Raises:
+            EngineLost: the server died, is not there, or took too long.
+            EngineRefused: it does not do that; its words quote no prompt, for a command has none.
+        """
+        try:
+            response = await self._http.post(path, json=body, timeout=timeout_seconds)
+        except httpx.TransportError as error:
+            raise EngineLost(f"{path} broke off ({type(error).__name__})") from error
+        if response.status_code != _OK:
+            raise EngineRefused(response.status_code, f"{path}: {_words(response)}")
+        try:
+            return response.json()
+        except ValueError:
+            return None
+
     async def healthy(self, timeout_seconds: float = 5.0) -> bool:
         """Whether the server says that its engine lives; never raises."""
         try:
@@ -261,6 +293,15 @@ def _refusal(response: httpx.Response) -> EngineUnavailable | PromptTooLong | En
     if status in _MISCONFIGURED:
         return EngineUnavailable(_MISCONFIGURED[status], 60)
     return _fault(status, message, parameter)
+
+
+def _words(response: httpx.Response) -> str:
+    """What the server says about a command that it refused."""
+    try:
+        error = response.json()["error"]
+        return str(error["message"] if isinstance(error, dict) else error)[:300]
+    except (ValueError, KeyError, TypeError):
+        return "no reason given"
 
 
 def _fault(status: int, message: str, parameter: str) -> PromptTooLong | EngineRefused:

@@ -5,26 +5,35 @@ import contextlib
 import os
 import secrets
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from api.engine import child
 from api.engine.client import ChatClient, EngineLost
-from api.engine.options import LocalOptions
+from api.engine.group import end_group, ending, free_port
+from api.engine.options import SERVED_NAME, LocalOptions
+from api.engine.server import Smoke, VersionNotServed
 from api.engine.start_log import StartLog
-from extraction.engine import Completion, EngineState, EngineStatus, Prompt, Sampling
+from api.engine.weights import load_adapter, load_weights, unload_adapter
+from extraction.engine import (
+    Completion,
+    EngineRefused,
+    EngineState,
+    EngineStatus,
+    Prompt,
+    Sampling,
+)
 from extraction.errors import EngineUnavailable
+from extraction.model_folder import ModelFolder
 
 _START_POLL_SECONDS = 0.3
 _HEALTH_EVERY_SECONDS = 2.0
 _HEALTH_TIMEOUT_SECONDS = 10.0
 _HEALTH_FAILURES = 3
-_TERM_GRACE_SECONDS = 3.0
-_GONE_SECONDS = 1.0
 _STABLE_SECONDS = 60.0
 _LONGEST_BACKOFF_SECONDS = 120.0
 _RETRY_AFTER_FAILED_SECONDS = 60
@@ -76,6 +85,21 @@ class LocalEngine:
         return process.pid if process and process.returncode is None else None
 
     @property
+    def model_folder(self) -> Path:
+        """See `Server`."""
+        return self._options.model_folder
+
+    @property
+    def base_version(self) -> str:
+        """See `Server`."""
+        return self._options.served_name
+
+    @property
+    def takes_adapters(self) -> bool:
+        """See `Server`."""
+        return self._options.takes_adapters
+
+    @property
     def last_lines(self) -> tuple[str, ...]:
         """The end of the server's log; holds no prompt and no answer."""
         return self._log.last_lines
@@ -84,7 +108,7 @@ class LocalEngine:
         """See `Engine`."""
         if self._state.status is EngineStatus.STARTING and self.pid:
             return self._at(EngineStatus.STARTING, self._log.phase)
-        return self._state
+        return replace(self._state, model=self._options.served_name)
 
     async def ready(self) -> bool:
         """See `Engine`."""
@@ -111,21 +135,118 @@ class LocalEngine:
         self._state = self._at(EngineStatus.STOPPED, "stopped")
         self._log.close()
 
-    async def generate(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        """See `Engine`. A request that loses its server is asked once more when it is back."""
+    async def generate(
+        self, prompt: Prompt, sampling: Sampling, *, version: str | None = None
+    ) -> Completion:
+        """See `Server`. A request that loses its server is asked once more when it is back."""
         began = time.monotonic()
+        name = self._name_of(version)
         client, life = await self._ready_client(began + self._patience)
         try:
-            return await self._ask(client, prompt, sampling, began)
+            completion = await client.complete(prompt, sampling, model=name)
         except EngineLost:
             client, _ = await self._ready_client(time.monotonic() + self._patience, lost=life)
-            return await self._ask(client, prompt, sampling, began)
+            completion = await client.complete(prompt, sampling, model=name)
+        return replace(
+            completion,
+            model=self._options.served_name if name == SERVED_NAME else name,
+            total_seconds=time.monotonic() - began,
+        )
 
-    async def _ask(
-        self, client: ChatClient, prompt: Prompt, sampling: Sampling, began: float
-    ) -> Completion:
-        completion = await client.complete(prompt, sampling, model=self._options.served_name)
-        return replace(completion, total_seconds=time.monotonic() - began)
+    def _name_of(self, version: str | None) -> str:
+        """What the server calls a version.
+
+        Raises:
+            VersionNotServed: it has none of that name.
+        """
+        if version is None or version == self._options.served_name:
+            return SERVED_NAME
+        if any(version == name for name, _ in self._options.adapters):
+            return version
+        raise VersionNotServed(version)
+
+    async def reload(self, model: ModelFolder, smoke: Smoke) -> None:
+        """See `Server`. Its next life, after a crash, serves what this method left."""
+        client, life = await self._ready_client(time.monotonic() + self._patience)
+        try:
+            await load_weights(client, model.folder)
+            await smoke(partial(client.complete, model=SERVED_NAME))
+            # A server that came back meanwhile has the former weights, and passed with them.
+            self._require(life)
+        except BaseException as error:
+            if isinstance(error, EngineUnavailable | EngineRefused):
+                await self._load_own_again(client, life, smoke)
+            else:
+                self._kill(life)
+            raise
+        # No `await` since the check: whatever dies from here on comes back with these weights.
+        self._options = self._options.serving(model)
+
+    async def _load_own_again(self, client: ChatClient, life: int, smoke: Smoke) -> None:
+        """The weights that the options name are back in the server, or a new one has them."""
+        try:
+            self._require(life)
+            await load_weights(client, self._options.model_folder)
+            await smoke(partial(client.complete, model=SERVED_NAME))
+        except (EngineUnavailable, EngineRefused):
+            self._kill(life)
+        except BaseException:
+            self._kill(life)
+            raise
+        else:
+            return
+        while (  # noqa: ASYNC110 - polled, as everything of its life
+            self._state.ready and self._lives == life and self._task is not None
+        ):
+            await asyncio.sleep(0.02)  # until the supervisor has seen it
+        with contextlib.suppress(EngineUnavailable):
+            await self._ready_client(time.monotonic() + self._patience)
+
+    def _require(self, life: int) -> None:
+        """Raises `EngineLost` where this life of the server is over."""
+        if self._lives != life or self.pid is None:
+            raise EngineLost("the model server died while it was given other weights")
+
+    def _kill(self, life: int) -> None:
+        """Ends a life of the server whose weights nobody can name; the supervisor starts the next.
+
+        Args:
+            life: nothing is done where another one has begun.
+        """
+        if self._lives == life and self.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+    async def load_adapter(self, name: str, folder: Path, smoke: Smoke) -> None:
+        """See `Server`."""
+        client, life = await self._ready_client(time.monotonic() + self._patience)
+        await load_adapter(client, name, folder)
+        try:
+            await smoke(partial(client.complete, model=name))
+            self._require(life)
+        except BaseException:
+            with contextlib.suppress(EngineUnavailable, EngineRefused):
+                await unload_adapter(client, name)
+            raise
+        self._options = replace(self._options, adapters=(*self._options.adapters, (name, folder)))
+
+    async def unload_adapter(self, name: str) -> None:
+        """See `Server`."""
+        left = tuple(adapter for adapter in self._options.adapters if adapter[0] != name)
+        # Still a server for adapters, when the last one has left.
+        self._options = replace(self._options, adapters=left, enable_lora=True)
+        if self._state.ready and self._client is not None:
+            await unload_adapter(self._client, name)
+
+    def twin(self, model: ModelFolder, base: ModelFolder | None, slot: int) -> "LocalEngine":
+        """See `Server`."""
+        log_file = self._options.log_file.with_name(f"engine-{slot}.log" if slot else "engine.log")
+        return LocalEngine(
+            replace(self._options, log_file=log_file).serving(model, base),
+            patience_seconds=self._patience,
+            start_timeout_seconds=self._start_timeout,
+            request_timeout_seconds=self._request_timeout,
+        )
 
     async def _ready_client(
         self, deadline: float, lost: int | None = None
@@ -193,7 +314,7 @@ class LocalEngine:
         config = self._options.model_folder / "config.json"
         if not config.is_file():
             raise FileNotFoundError(f"{self._options.model_folder} is no model: no config.json")
-        port = _free_port()
+        port = free_port()
         self._log.begin()
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", str(Path(child.__file__)), str(os.getpid())),
@@ -216,7 +337,7 @@ class LocalEngine:
             yield process, client
         finally:
             self._client = None
-            await asyncio.shield(_end_group(process))
+            await asyncio.shield(end_group(process))
             await asyncio.wait({reading}, timeout=1.0)
             reading.cancel()
             await client.close()
@@ -239,7 +360,7 @@ class LocalEngine:
                 return f"was not ready after {self._start_timeout:.0f} s ({self._log.phase})"
             await asyncio.sleep(_START_POLL_SECONDS)
         await asyncio.sleep(_START_POLL_SECONDS)  # its last words are still in the pipe
-        return f"{_ending(process.returncode)} while {self._log.phase}: {self._log.fault()}"
+        return f"{ending(process.returncode)} while {self._log.phase}: {self._log.fault()}"
 
     async def _until_dead(self, process: asyncio.subprocess.Process, client: ChatClient) -> str:
         """Waits until the server has ended or does not answer any more; says which."""
@@ -247,38 +368,7 @@ class LocalEngine:
         while failures < _HEALTH_FAILURES:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), _HEALTH_EVERY_SECONDS)
-                return _ending(process.returncode)
+                return ending(process.returncode)
             healthy = await client.healthy(_HEALTH_TIMEOUT_SECONDS)
             failures = 0 if healthy else failures + 1
         return f"failed {_HEALTH_FAILURES} health checks"
-
-
-def _ending(returncode: int | None) -> str:
-    if returncode is not None and returncode < 0:
-        return f"was killed ({signal.Signals(-returncode).name})"
-    return f"exited with {returncode}"
-
-
-def _free_port() -> int:
-    """A port of the loopback interface that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-async def _end_group(process: asyncio.subprocess.Process) -> None:
-    """Ends the server and everything that it started; returns when the server is reaped."""
-    if process.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _TERM_GRACE_SECONDS)
-    # The group outlives its leader; the id is ours as long as one member lives.
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
-    deadline = time.monotonic() + _GONE_SECONDS
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        while time.monotonic() < deadline:  # in vain where nobody reaps the dead
-            os.killpg(process.pid, 0)
-            await asyncio.sleep(0.02)

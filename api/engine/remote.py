@@ -6,11 +6,23 @@ import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from api.engine.client import ChatClient, EngineLost
-from extraction.engine import Completion, EngineState, EngineStatus, Prompt, Sampling
+from api.engine.server import Server, Smoke, VersionNotServed
+from api.engine.weights import load_adapter, unload_adapter
+from extraction.engine import (
+    Completion,
+    EngineRefused,
+    EngineState,
+    EngineStatus,
+    Prompt,
+    Sampling,
+)
 from extraction.errors import EngineUnavailable
+from extraction.model_folder import ModelFolder
 
 _PROBE_EVERY_SECONDS = 5.0
 _FIRST_BACKOFF_SECONDS = 0.5
@@ -46,12 +58,20 @@ class _Server:
 class RemoteEngine:
     """Several vLLM servers that serve the same model version.
 
+    Adapters reach them by their path, so the versions' folder must be mounted there under the same
+    name, and the servers be started with `--enable-lora` and
+    `VLLM_ALLOW_RUNTIME_LORA_UPDATING=True`. A server that comes back gets its adapters again before
+    it is asked.
+
     Args:
         addresses: as "http://10.0.0.5:8000"; at least one.
         served_name: the version that each must serve; one that serves another is taken as down.
         api_key: the servers' key, or None.
         patience_seconds: how long a request waits while all are down.
         request_timeout_seconds: how long one answer may take.
+        adapters: name and folder of each adapter that a server needs from the start.
+        linger_seconds: how long an adapter stays loaded after its last request here; another API
+            process may still ask for it.
     """
 
     def __init__(
@@ -62,6 +82,8 @@ class RemoteEngine:
         api_key: str | None = None,
         patience_seconds: float = 10.0,
         request_timeout_seconds: float = 300.0,
+        adapters: Sequence[tuple[str, Path]] = (),
+        linger_seconds: float = 60.0,
     ) -> None:
         if not addresses:
             raise ValueError("a remote engine needs at least one address")
@@ -78,8 +100,26 @@ class RemoteEngine:
             )
             for address in addresses
         ]
+        self._adapters = dict(adapters)
+        self._linger = linger_seconds
+        self._leaving: dict[str, asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
         self._stopped = True
+
+    @property
+    def model_folder(self) -> None:
+        """See `Server`; theirs is not known here."""
+        return
+
+    @property
+    def base_version(self) -> str:
+        """See `Server`."""
+        return self._served_name
+
+    @property
+    def takes_adapters(self) -> bool:
+        """See `Server`; whether they really do shows when one is loaded."""
+        return True
 
     def state(self) -> EngineState:
         """See `Engine`; ready as long as one server is up, the reason names those that are not."""
@@ -105,40 +145,94 @@ class RemoteEngine:
 
     async def stop(self) -> None:
         """See `Engine`; the servers themselves go on."""
-        task, self._task = self._task, None
-        self._stopped = True
-        if task is not None:
+        tasks = [*self._leaving.values(), *([self._task] if self._task else [])]
+        self._task, self._stopped = None, True
+        self._leaving.clear()
+        for task in tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         for server in self._servers:
             await server.client.close()
 
-    async def generate(self, prompt: Prompt, sampling: Sampling) -> Completion:
-        """See `Engine`. A request that loses its server is asked once more, of another if any."""
+    async def generate(
+        self, prompt: Prompt, sampling: Sampling, *, version: str | None = None
+    ) -> Completion:
+        """See `Server`. A request that loses its server is asked once more, of another if any."""
         began = time.monotonic()
+        name = version or self._served_name
+        if name != self._served_name and name not in self._adapters:
+            raise VersionNotServed(name)
         server = await self._pick(began + self._patience)
         try:
-            completion = await self._ask(server, prompt, sampling)
+            completion = await self._ask(server, prompt, sampling, name)
         except EngineLost as error:
             # Of all the requests that it takes down, one counts.
             if server.up:
                 server.lost(error.why)
             server = await self._pick(time.monotonic() + self._patience)
             try:
-                completion = await self._ask(server, prompt, sampling)
+                completion = await self._ask(server, prompt, sampling, name)
             except EngineLost as second:
                 if server.up:
                     server.lost(second.why)
                 raise
         return replace(completion, total_seconds=time.monotonic() - began)
 
-    async def _ask(self, server: _Server, prompt: Prompt, sampling: Sampling) -> Completion:
+    async def _ask(
+        self, server: _Server, prompt: Prompt, sampling: Sampling, name: str
+    ) -> Completion:
         server.in_flight += 1
         try:
-            return await server.client.complete(prompt, sampling, model=self._served_name)
+            return await server.client.complete(prompt, sampling, model=name)
         finally:
             server.in_flight -= 1
+
+    async def reload(self, model: ModelFolder, smoke: Smoke) -> None:
+        """See `Server`; never done: other processes' requests cannot be held from here."""
+        del smoke
+        raise EngineUnavailable(f"{model.version} is merged, and remote servers take adapters")
+
+    def twin(self, model: ModelFolder, base: ModelFolder | None, slot: int) -> Server:
+        """See `Server`; never done: who started these servers starts others."""
+        del base, slot
+        raise EngineUnavailable(f"{model.version} needs remote servers that serve it")
+
+    async def load_adapter(self, name: str, folder: Path, smoke: Smoke) -> None:
+        """See `Server`; on every server that is up, before any is asked for it.
+
+        One that is down gets it when it is back.
+        """
+        await self._pick(time.monotonic() + self._patience)
+        if leaving := self._leaving.pop(name, None):
+            leaving.cancel()
+        # From here on a server that comes back has it before it is asked.
+        self._adapters[name] = folder
+        up = [server.client for server in self._servers if server.up]
+        try:
+            for client in up:
+                await load_adapter(client, name, folder)
+                await smoke(partial(client.complete, model=name))
+        except BaseException:
+            del self._adapters[name]
+            await self._unload(name, up)
+            raise
+
+    async def unload_adapter(self, name: str) -> None:
+        """See `Server`; done after `linger_seconds`, in the background."""
+        self._adapters.pop(name, None)
+        self._leaving[name] = asyncio.create_task(self._leave(name), name=f"unload {name}")
+
+    async def _leave(self, name: str) -> None:
+        await asyncio.sleep(self._linger)
+        await self._unload(name, [server.client for server in self._servers if server.up])
+        self._leaving.pop(name, None)
+
+    @staticmethod
+    async def _unload(name: str, clients: Sequence[ChatClient]) -> None:
+        for client in clients:
+            with contextlib.suppress(EngineUnavailable, EngineRefused):
+                await unload_adapter(client, name)
 
     async def _pick(self, deadline: float) -> _Server:
         """The server with the fewest requests under way.
@@ -178,9 +272,23 @@ class RemoteEngine:
             server.lost("serves another model")
         elif not await server.client.healthy():
             server.lost("its engine is down")
+        elif not await self._equip(server, served):
+            server.lost("does not take an adapter that is served")
         else:
             server.returns += not server.up
             server.found()
+
+    async def _equip(self, server: _Server, served: Sequence[str]) -> bool:
+        """Whether a server has all adapters that may be asked of it; those missing are loaded."""
+        loaded = set(served)
+        try:
+            while missing := self._adapters.keys() - loaded:  # more may come meanwhile
+                name = missing.pop()
+                await load_adapter(server.client, name, self._adapters[name])
+                loaded.add(name)
+        except (EngineUnavailable, EngineRefused):
+            return False
+        return True
 
     async def metrics_text(self) -> str:
         """See `Engine`; with several servers each sample says which, in the label `server`."""

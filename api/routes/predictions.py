@@ -12,12 +12,15 @@ from pydantic import BeforeValidator
 from api.auth import Caller, require
 from api.cursors import Cursor, Limit, cut_page, read_cursor
 from api.dependencies import DbSession, ServicesDep
-from api.presentation import show_prediction, summarise
+from api.presentation import show_lineage, show_prediction, summarise
 from api.schemas import LONGEST_NAME, NO_NUL, PredictionAnswer, PredictionList
+from api.schemas_models import LineageAnswer
 from db.queries.blobs import sweep_blobs
 from db.queries.corrections import correction_history, count_corrections
 from db.queries.documents import get_page, list_pages
 from db.queries.predictions import Filter, erase_prediction, get_prediction, list_predictions
+from db.queries.runs import lineage
+from db.queries.shadow import own_corrections
 from db.tables import Scope, State
 
 router = APIRouter(tags=["predictions"])
@@ -84,6 +87,19 @@ async def read(prediction_id: UUID, session: DbSession, caller: CallerDep) -> Pr
     pages = await list_pages(session, caller.tenant_id, prediction.document_id)
     history = await correction_history(session, caller.tenant_id, prediction_id)
     return show_prediction(prediction, pages, history)
+
+
+@router.get("/predictions/{prediction_id}/lineage", summary="Read what is behind a prediction")
+async def read_lineage(prediction_id: UUID, session: DbSession, caller: CallerDep) -> LineageAnswer:
+    """The version that made it, the run that made that, the corrections that the run learnt from.
+
+    And so on back to the first version. Corrections of other tenants are counted and not named.
+    """
+    await get_prediction(session, caller.tenant_id, prediction_id)
+    found = await lineage(session, prediction_id)
+    behind = [correction for step in found.steps for correction in step.correction_ids]
+    own = await own_corrections(session, caller.tenant_id, behind)
+    return show_lineage(prediction_id, found, own)
 
 
 @router.get(

@@ -1,4 +1,8 @@
-"""Model versions, training runs, and the champion that is served. They belong to no tenant."""
+"""Model versions, and the champion that is served: a pointer that moves. They belong to no tenant.
+
+Listeners on `CHAMPION_CHANNEL` hear the generation at the commit of whatever changes the champion,
+its canary or its shadow; they read the row then.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,8 +13,8 @@ from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.errors import NotFound, PromotionConflict
-from db.tables import Champion, ModelState, ModelVersion, RunState, TrainingRun
+from db.errors import NotFound, NothingToRollBackTo, PromotionConflict
+from db.tables import Champion, ModelState, ModelVersion, Promotion, PromotionReason
 
 CHAMPION_CHANNEL = "docloop_champion"
 
@@ -81,68 +85,159 @@ async def get_champion(session: AsyncSession) -> Champion:
     return (await session.execute(query)).scalar_one()
 
 
-async def promote(session: AsyncSession, model_id: str, expected_generation: int) -> Champion:
+async def promote(
+    session: AsyncSession,
+    model_id: str,
+    expected_generation: int,
+    *,
+    reason: str = PromotionReason.MANUAL,
+    actor: str = "",
+    run_id: UUID | None = None,
+) -> Champion:
     """Make a version the champion, if nobody has changed the champion since it was read.
 
-    Listeners on the channel `docloop_champion` hear the new generation at the commit.
+    Args:
+        session: to write with.
+        model_id: the version.
+        expected_generation: of the champion that the decision was made on.
+        reason: a `PromotionReason`; where there was no champion, "first" is written down.
+        actor: who, as "key:dl_x7Kq2" or "trainer".
+        run_id: the training run that made the version.
 
     Raises:
         NotFound: no version has this id.
         PromotionConflict: the champion is at another generation.
     """
     await get_model(session, model_id)
-    query = (
-        update(Champion)
-        .where(Champion.generation == expected_generation)
-        .values(
-            model_version_id=model_id,
-            generation=Champion.generation + 1,
-            updated_at=func.now(),
-        )
-        .returning(Champion)
-        .execution_options(populate_existing=True)
+    previous = await _hold_champion(session, expected_generation)
+    cleared: dict[str, Any] = {}
+    if previous.canary_version_id == model_id:
+        cleared |= {"canary_version_id": None, "canary_ratio": 0.0}
+    if previous.shadow_version_id == model_id:
+        cleared["shadow_version_id"] = None
+    previous_id = previous.model_version_id
+    champion = await _change_champion(
+        session, model_version_id=model_id, generation=Champion.generation + 1, **cleared
     )
-    champion = (await session.execute(query)).scalar_one_or_none()
-    if champion is None:
-        raise PromotionConflict(expected_generation, (await get_champion(session)).generation)
-    notice = func.pg_notify(CHAMPION_CHANNEL, str(champion.generation))
-    await session.execute(select(notice))
+    promotion = Promotion(
+        generation=champion.generation,
+        model_version_id=model_id,
+        previous_id=previous_id,
+        reason=PromotionReason.FIRST if previous_id is None else PromotionReason(reason),
+        actor=actor,
+        run_id=run_id,
+    )
+    session.add(promotion)
+    await session.flush()
     return champion
 
 
-async def start_run(session: AsyncSession, config: Mapping[str, Any]) -> TrainingRun:
-    """Begin a training run."""
-    run = TrainingRun(state=RunState.RUNNING, config=dict(config))
-    session.add(run)
-    await session.flush()
-    return run
+async def list_promotions(session: AsyncSession, limit: int = 100) -> Sequence[Promotion]:
+    """Changes of the champion, newest first."""
+    query = select(Promotion).order_by(Promotion.generation.desc()).limit(limit)
+    return (await session.execute(query)).scalars().all()
 
 
-async def finish_run(
+async def previous_version(session: AsyncSession) -> str | None:
+    """The version to go back to: the last champion before the current one; None where none is left.
+
+    A version that was once rolled back from is skipped, so that a second rollback goes further back
+    and never forward to what was bad.
+    """
+    champion = await get_champion(session)
+    left = select(Promotion.previous_id).where(
+        Promotion.reason.in_([PromotionReason.ROLLBACK, PromotionReason.AUTOMATIC_ROLLBACK]),
+        Promotion.previous_id.is_not(None),
+    )
+    query = (
+        select(Promotion.model_version_id)
+        .where(
+            Promotion.model_version_id != champion.model_version_id,
+            Promotion.model_version_id.not_in(left),
+        )
+        .order_by(Promotion.generation.desc())
+        .limit(1)
+    )
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def roll_back(
     session: AsyncSession,
-    run_id: UUID,
-    state: RunState,
     *,
-    manifest: Mapping[str, Any] | None = None,
-    metrics: Mapping[str, Any] | None = None,
-) -> TrainingRun:
-    """Write down how a training run ended.
+    reason: str = PromotionReason.ROLLBACK,
+    actor: str,
+    expected_generation: int | None = None,
+) -> Champion:
+    """Make the version before the current one the champion again, and reject the current one.
+
+    Args:
+        session: to write with.
+        reason: "rollback" or "automatic-rollback".
+        actor: who, as "key:dl_x7Kq2" or "worker".
+        expected_generation: as with `promote`; None takes back whatever is served now.
 
     Raises:
-        NotFound: no such run.
+        NothingToRollBackTo: no earlier champion is left.
+        PromotionConflict: the champion is at another generation.
     """
-    run = await session.get(TrainingRun, run_id)
-    if run is None:
-        raise NotFound("training run", str(run_id))
-    run.state = state
-    run.manifest = None if manifest is None else dict(manifest)
-    run.metrics = None if metrics is None else dict(metrics)
-    run.finished_at = (await session.execute(select(func.clock_timestamp()))).scalar_one()
-    await session.flush()
-    return run
+    champion = await _hold_champion(session, expected_generation)
+    left, generation = champion.model_version_id, champion.generation
+    target = await previous_version(session)
+    if left is None or target is None:
+        raise NothingToRollBackTo(left)
+    champion = await promote(session, target, generation, reason=reason, actor=actor)
+    await set_model_state(session, left, ModelState.REJECTED)
+    return champion
 
 
-async def list_runs(session: AsyncSession, limit: int = 50) -> Sequence[TrainingRun]:
-    """Training runs, newest first."""
-    query = select(TrainingRun).order_by(TrainingRun.id.desc()).limit(limit)
-    return (await session.execute(query)).scalars().all()
+async def set_canary(session: AsyncSession, version: str | None, ratio: float) -> Champion:
+    """Let a version answer a share of the requests; None ends it.
+
+    Args:
+        session: to write with.
+        version: the canary.
+        ratio: its share, 0 to 1.
+
+    Raises:
+        NotFound: no version has this id.
+        ValueError: the share is none.
+    """
+    if not 0.0 <= ratio <= 1.0:
+        raise ValueError(f"A share is between 0 and 1, not {ratio}.")
+    if version is not None:
+        await get_model(session, version)
+    share = 0.0 if version is None else ratio
+    return await _change_champion(session, canary_version_id=version, canary_ratio=share)
+
+
+async def set_shadow(session: AsyncSession, version: str | None) -> Champion:
+    """Let a version answer beside the champion without being heard; None ends it.
+
+    Raises:
+        NotFound: no version has this id.
+    """
+    if version is not None:
+        await get_model(session, version)
+    return await _change_champion(session, shadow_version_id=version)
+
+
+async def _hold_champion(session: AsyncSession, expected_generation: int | None) -> Champion:
+    """The champion's row, locked; of two at once the second sees what the first has done."""
+    query = select(Champion).with_for_update().execution_options(populate_existing=True)
+    champion = (await session.execute(query)).scalar_one()
+    if expected_generation is not None and champion.generation != expected_generation:
+        raise PromotionConflict(expected_generation, champion.generation)
+    return champion
+
+
+async def _change_champion(session: AsyncSession, **values: Any) -> Champion:
+    query = (
+        update(Champion)
+        .values(**values, updated_at=func.clock_timestamp())
+        .returning(Champion)
+        .execution_options(populate_existing=True, synchronize_session=False)
+    )
+    champion = (await session.execute(query)).scalar_one()
+    notice = func.pg_notify(CHAMPION_CHANNEL, str(champion.generation))
+    await session.execute(select(notice))
+    return champion

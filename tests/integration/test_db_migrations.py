@@ -18,7 +18,7 @@ UNION ALL SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespac
 def test_up_check_down_and_up_again(empty_url: str) -> None:
     assert current(empty_url) is None
     upgrade(empty_url)
-    assert current(empty_url) == head() == "0002"
+    assert current(empty_url) == head() == "0003"
     assert check(empty_url) is None
     downgrade(empty_url)
     assert current(empty_url) is None
@@ -90,3 +90,23 @@ async def test_procrastinate_runs_a_job_on_the_migrated_schema(database_url: str
         await remember.defer_async(prediction_id="one")
         await app.run_worker_async(wait=False, install_signal_handlers=False)
     assert seen == ["one"]
+
+
+def test_learning_begins_with_the_champion_that_is_served(empty_url: str) -> None:
+    upgrade(empty_url, "0002")
+    with psycopg.connect(empty_url) as connection:
+        connection.execute(
+            "INSERT INTO model_versions (id, name, base, manifest, path, state)"
+            " VALUES ('m-1', 'm', 'b', '{}', 'p', 'accepted')"
+        )
+        connection.execute("UPDATE champion SET model_version_id = 'm-1', generation = 4")
+    upgrade(empty_url)
+    query = "SELECT generation, model_version_id, previous_id, reason FROM promotions"
+    with psycopg.connect(empty_url) as connection:
+        assert connection.execute(query).fetchall() == [(4, "m-1", None, "first")]
+    downgrade(empty_url, "0002")
+    with psycopg.connect(empty_url) as connection:
+        kept = connection.execute("SELECT model_version_id, generation FROM champion").fetchall()
+    assert kept == [("m-1", 4)]
+    upgrade(empty_url)
+    assert check(empty_url) is None

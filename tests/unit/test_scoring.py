@@ -12,7 +12,14 @@ from rapidfuzz import fuzz
 
 from extraction.document_types.base import DocumentType, FieldSpec, Kind
 from extraction.document_types.receipt import RECEIPT, Receipt
-from extraction.scoring import assign, score_field, score_record, sroie_score
+from extraction.scoring import (
+    assign,
+    invented_shares,
+    score_confirmed,
+    score_field,
+    score_record,
+    sroie_score,
+)
 
 ITEMS = RECEIPT.field("items")
 GOLD: dict[str, Any] = {
@@ -137,6 +144,54 @@ def test_the_assignment_is_the_best(scores: list[list[float]]) -> None:
         options = permutations(range(rows), columns)
         best = max(sum(scores[r][c] for c, r in enumerate(option)) for option in options)
     assert sum(scores[row][column] for row, column in pairs) == pytest.approx(best)
+
+
+@pytest.mark.parametrize(
+    ("reference", "record", "score", "why"),
+    [
+        (GOLD, GOLD, 1.0, "right"),
+        (GOLD | {"tip": None}, GOLD, 1.0, "and nothing invented"),
+        (GOLD | {"tip": None}, GOLD | {"tip": "1.00"}, 4 / 5, "one field of five is invented"),
+        (GOLD, GOLD | {"tip": "1.00"}, 1.0, "nobody has said that there is no tip"),
+        (GOLD | {"tip": None}, {"tip": "1.00"}, 0.0, "nothing but an invention"),
+        (GOLD | {"tip": None}, None, 0.0, "no record"),
+        (GOLD | {"payments": []}, GOLD | {"payments": [{"method": "CASH"}]}, 4 / 5, "a list"),
+        (GOLD | {"payments": []}, GOLD | {"payments": []}, 1.0, "an empty list is absent"),
+        ({"tip": None}, {}, 1.0, "rightly nothing"),
+        ({"tip": None}, {"tip": ""}, 1.0, "an empty text is nothing"),
+        ({"tip": None}, {"tip": "1.00"}, 0.0, "wrongly something"),
+        ({"tip": None}, None, 0.0, "nothing confirmed is there, and no record is none"),
+        ({}, {"tip": "1.00"}, None, "nothing is confirmed"),
+    ],
+)
+def test_inventions_lessen_the_mean(
+    reference: dict[str, Any], record: dict[str, Any] | None, score: float | None, why: str
+) -> None:
+    assert score_confirmed(RECEIPT, reference, record) == pytest.approx(score), why
+
+
+def test_without_inventions_it_is_the_mean() -> None:
+    record = GOLD | {"total": "1.00", "items": GOLD["items"][:1], "merchant_name": "KEDAI"}
+    assert score_confirmed(RECEIPT, GOLD, record) == score_record(RECEIPT, GOLD, record).mean
+    typed = (Receipt.model_validate(GOLD), Receipt.model_validate(record))
+    assert score_confirmed(RECEIPT, *typed) == score_record(RECEIPT, GOLD, record).mean
+
+
+def test_inventions_inside_a_list_count_once_a_name() -> None:
+    items = [item | {"discount": None} for item in GOLD["items"]]
+    reference = {"items": items, "tip": None, "total": "170.00"}
+    record = {"items": [item | {"discount": "1.00", "unit": "kg"} for item in items], "tip": "1"}
+    # Of four answered names one is denied; nobody has said anything of units.
+    assert invented_shares(RECEIPT, reference, record) == {"items": 1 / 4, "tip": 1.0}
+    assert score_confirmed(RECEIPT, reference, record) == pytest.approx(1 / (2 + 1.25))
+    assert invented_shares(RECEIPT, reference, {"items": "x", "tip": None}) == {}
+    assert invented_shares(RECEIPT, reference, None) == {}
+
+
+def test_a_name_that_one_element_has_is_not_denied() -> None:
+    reference = {"items": [{"description": "A", "unit": None}, {"description": "B", "unit": "kg"}]}
+    record = {"items": [{"description": "A", "unit": "kg"}, {"description": "B", "unit": "kg"}]}
+    assert invented_shares(RECEIPT, reference, record) == {}
 
 
 def test_sroie() -> None:

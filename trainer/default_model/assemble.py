@@ -35,6 +35,7 @@ def assemble(adapter: Path, folder: Path) -> str:
         # SROIE's answers are in capitals, and so are this model's.
         "capitals": True,
         "special_tokens": list(special_tokens()),
+        "form": "merged",
     }
     if card.exists() and json.loads(card.read_text()) == traits:
         _copy_serving_files(adapter, folder)
@@ -84,3 +85,7 @@ def _copy_serving_files(adapter: Path, folder: Path) -> None:
     for name in _SERVING_FILES:
         if (adapter / name).exists():
             shutil.copyfile(adapter / name, folder / name)
+    # What a training run starts from: the next version's adapter is this one plus what it learns.
+    (folder / "adapter").mkdir(exist_ok=True)
+    for name in _ADAPTER_FILES:
+        shutil.copyfile(adapter / name, folder / "adapter" / name)

@@ -7,14 +7,12 @@ from pathlib import Path
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-from torch.utils.data import SequentialSampler
 from transformers import set_seed
-from trl import SFTConfig, SFTTrainer
+from trl import SFTConfig
 
 from trainer.base_model import load_base
 from trainer.examples import Example
-
-_IGNORED = -100  # the label of tokens that are not learned
+from trainer.sft import CompletionTrainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ def train(examples: Sequence[Example], recipe: Recipe, runs: Path) -> Path:
     # weights stay in float32, so small updates are not lost.
     model = model.to(torch.bfloat16)
     dataset = Dataset.from_list([example.as_row() for example in examples])
-    trainer = _CompletionTrainer(
+    trainer = CompletionTrainer(
         model=model,
         args=SFTConfig(
             output_dir=str(runs),
@@ -88,32 +86,3 @@ def train(examples: Sequence[Example], recipe: Recipe, runs: Path) -> Path:
     adapter = runs / "adapter"
     trainer.save_model(str(adapter))
     return adapter
-
-
-class _CompletionTrainer(SFTTrainer):  # type: ignore[misc]
-    """SFT whose logits are computed for the completion alone.
-
-    The vocabulary's matrix is a fifth of this model, and TRL's chunked loss multiplies it in
-    float32: a step took 1.4 times as long on one core. With one example per batch the completion
-    is the sequence's end, so `logits_to_keep` says all that is needed.
-    """
-
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> SequentialSampler:
-        """The examples come shuffled, with a seed of their own."""
-        return SequentialSampler(train_dataset or self.train_dataset)
-
-    def compute_loss(
-        self,
-        model: torch.nn.Module,
-        inputs: dict[str, torch.Tensor],
-        return_outputs: bool = False,  # noqa: ARG002 - the trainer's signature
-        num_items_in_batch: torch.Tensor | None = None,
-    ) -> torch.Tensor:
-        labels = inputs["labels"]
-        wanted = int((labels[0] != _IGNORED).sum())
-        logits = model(input_ids=inputs["input_ids"], logits_to_keep=wanted + 1).logits
-        count = num_items_in_batch if num_items_in_batch is not None else wanted
-        loss: torch.Tensor = torch.nn.functional.cross_entropy(
-            logits[0, :-1].float(), labels[0, -wanted:], reduction="sum"
-        )
-        return loss / count

@@ -1,0 +1,103 @@
+"""What a human has confirmed of a prediction, and the question that asks for just that."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from db.queries.learning import Learnable
+from db.tables import Page, Verdict
+from extraction.document_types.base import DocumentType, FieldSpec, Kind
+from extraction.entity_tokens import can_write
+from extraction.lines import Box, Line
+from extraction.prompt import AnswerFormat
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The part of a prediction that a human answers for.
+
+    Attributes:
+        document_type: with the confirmed fields alone, those of objects and elements included.
+        reference: their values as JSON, nested; None (or an empty list) is confirmed to be absent.
+        answer_format: how the caller asked for it, where the fields can be written so.
+    """
+
+    document_type: DocumentType
+    reference: Mapping[str, Any]
+    answer_format: AnswerFormat
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Names of the confirmed top-level fields."""
+        return self.document_type.field_names
+
+
+def confirmed_of(learnable: Learnable, document_type: DocumentType) -> Confirmed | None:
+    """What is confirmed; None where it is nothing that a model is asked for.
+
+    "correct" confirms every field that was asked, absent ones as absent. "corrected" confirms what
+    the correction names: of an object the named children, of a list all of it, and of its elements
+    those children that some element names.
+
+    Args:
+        learnable: a prediction with its correction in force.
+        document_type: the prediction's, whole.
+    """
+    prediction, correction = learnable.prediction, learnable.correction
+    wanted = AnswerFormat(prediction.options.get("format", AnswerFormat.JSON))
+    if correction.verdict is Verdict.CORRECT:
+        asked = document_type.select(tuple(prediction.asked_fields or ()))
+        specs = _asked(asked.fields)
+        if wanted is AnswerFormat.ENTITY_TOKENS:
+            # Such an answer cannot hold the others, so nobody has said that they are absent.
+            specs = tuple(filter(can_write, specs))
+        record = prediction.record or {}
+    elif correction.verdict is Verdict.CORRECTED and correction.record:
+        record = correction.record
+        known = tuple(spec for spec in document_type.fields if spec.name in record)
+        specs = tuple(_narrowed(spec, [record[spec.name]]) for spec in _asked(known))
+    else:
+        return None
+    if not specs:
+        return None
+    reference = {spec.name: record.get(spec.name) for spec in specs}
+    flat = all(map(can_write, specs))
+    answer_format = wanted if flat else AnswerFormat.JSON
+    return Confirmed(replace(document_type, fields=specs), reference, answer_format)
+
+
+def lines_of(pages: Sequence[Page]) -> tuple[Line, ...]:
+    """The lines as they were read when the prediction was made, pages in order."""
+    return tuple(
+        Line(
+            text=str(line["text"]),
+            box=Box(*line["box"]),
+            score=float(line["score"]),
+            page=page.index,
+            quarter_turns=int(line["quarter_turns"]),
+        )
+        for page in sorted(pages, key=lambda page: page.index)
+        for line in page.lines or ()
+    )
+
+
+def _asked(specs: Sequence[FieldSpec]) -> tuple[FieldSpec, ...]:
+    return tuple(spec for spec in specs if spec.asked)
+
+
+def _narrowed(spec: FieldSpec, values: Sequence[Any]) -> FieldSpec:
+    """The specification with those children that one of the values names; all where none is."""
+    if not spec.children:
+        return spec
+    if spec.kind is Kind.LIST:
+        values = [element for value in values for element in value or ()]
+    mappings = [value for value in values if isinstance(value, Mapping)]
+    named = {name for value in mappings for name in value}
+    if not named:
+        return spec
+    children = tuple(
+        _narrowed(child, [value[child.name] for value in mappings if child.name in value])
+        for child in spec.children
+        if child.name in named
+    )
+    return replace(spec, children=children)

@@ -1,0 +1,167 @@
+"""What a run learns from and is judged on, fixed in its folder when it begins.
+
+Corrections go on coming while a run trains, and a run that goes on after a crash must see what it
+saw before; so the set is read from the database once.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from db.blobs import BlobStore
+from db.queries.runs import add_run_examples
+from db.tables import TrainingRun
+from extraction.errors import DocloopError
+from extraction.traits import ModelTraits
+from trainer.dataset import RunDataset, TrainingExample, read_dataset
+from trainer.evaluate import EvaluationItem
+from trainer.rewards import Task, encode_task
+from trainer.run import Run
+from trainer.spelling_habit import answers_in_capitals
+from trainer.stage import read_json, write_json
+
+_EXAMPLES = "examples.jsonl"
+_PAGES = "pages"
+_MATERIAL = "material.json"
+_ITEMS = TypeAdapter(tuple[EvaluationItem, ...])
+
+
+class NoTraits(DocloopError):
+    """The champion's folder does not say how it is asked.
+
+    Args:
+        folder: it.
+    """
+
+    slug = "no-traits"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = str(folder)
+        super().__init__(f"{folder} has no docloop.json, so nothing can be trained from it.")
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """The set of a run.
+
+    Attributes:
+        examples: file with a row an example: `prompt`, `completion`, `task`, `image_files`.
+        selection: what ingredients are chosen by.
+        gate: what nothing is chosen by.
+        capitals: whether people answer in capitals what the page does not; None: nothing told.
+        manifest: all of it as ids and hashes.
+    """
+
+    examples: Path
+    selection: tuple[EvaluationItem, ...]
+    gate: tuple[EvaluationItem, ...]
+    capitals: bool | None
+    manifest: Mapping[str, Any]
+
+    def task(self) -> dict[str, Any]:
+        """What a stage that trains is told of it."""
+        return {"examples": str(self.examples)}
+
+    def forget(self) -> None:
+        """Removes what holds the documents' text and pages; ids and hashes stay."""
+        self.examples.unlink(missing_ok=True)
+        shutil.rmtree(self.examples.with_name(_PAGES), ignore_errors=True)
+
+
+def read_traits(folder: Path) -> ModelTraits:
+    """How a version is asked.
+
+    Raises:
+        NoTraits: its folder does not say.
+    """
+    traits = ModelTraits.load(folder)
+    if traits is None:
+        raise NoTraits(folder)
+    return traits
+
+
+async def gather(run: Run, blobs: BlobStore | None) -> Material:
+    """The run's set: as it was fixed, or from the database where the run begins."""
+    kept = read_json(run.folder / _MATERIAL)
+    if kept is None:
+        async with run.shown("examples"):
+            kept = await _fix(run, blobs)
+    items = _ITEMS.validate_python(kept["items"])
+    return Material(
+        examples=run.folder / _EXAMPLES,
+        selection=tuple(item for item in items if item.set_name == "selection"),
+        gate=tuple(item for item in items if item.set_name != "selection"),
+        capitals=kept["capitals"],
+        manifest=kept["manifest"],
+    )
+
+
+async def _fix(run: Run, blobs: BlobStore | None) -> dict[str, Any]:
+    traits = read_traits(run.champion_folder)
+    async with run.sessions.begin() as session:
+        dataset = await read_dataset(session, run.profile, traits=traits, champion_id=run.champion)
+        await add_run_examples(session, run.id, dataset.manifest.rows())
+        row = await session.get(TrainingRun, run.id)
+        if row is not None:
+            row.manifest = dataset.manifest.as_json()
+    await _write_rows(run, dataset, traits, blobs)
+    items = tuple(EvaluationItem.of_holdout(item) for item in dataset.holdout)
+    kept = {
+        "items": _ITEMS.dump_python(items, mode="json"),
+        "capitals": answers_in_capitals([*dataset.train, *dataset.replay]),
+        "manifest": dataset.manifest.as_json(),
+    }
+    write_json(run.folder / _MATERIAL, kept)
+    return kept
+
+
+async def _write_rows(
+    run: Run, dataset: RunDataset, traits: ModelTraits, blobs: BlobStore | None
+) -> None:
+    pages = run.folder / _PAGES
+    pages.mkdir(exist_ok=True)
+    partial = run.folder / f"{_EXAMPLES}.partial"
+    with partial.open("w") as file:
+        for example in dataset.mixed():
+            row = {
+                **example.example.as_row(),
+                "task": encode_task(
+                    Task(example.asked, dict(example.reference), tuple(example.lines))
+                ),
+            }
+            if traits.sees_images:
+                row["image_files"] = await _keep_pages(example, pages, blobs)
+            file.write(json.dumps(row) + "\n")
+    partial.rename(run.folder / _EXAMPLES)
+
+
+async def _keep_pages(example: TrainingExample, pages: Path, blobs: BlobStore | None) -> list[str]:
+    """The first page of an example as a file; a model is shown one page (`max_images`)."""
+    if example.base_key is not None:
+        from trainer.replay import generate
+
+        path = pages / f"{example.base_key.replace('/', '-')}.jpg"
+        generate(example.base_key).image.convert("RGB").save(path, quality=90)
+        return [str(path)]
+    if blobs is None or not example.page_blob_keys:
+        return []
+    path = pages / f"{example.page_blob_keys[0]}.jpg"
+    path.write_bytes(await blobs.get(example.page_blob_keys[0]))
+    return [str(path)]
+
+
+def count_parts(manifest: Mapping[str, Any]) -> dict[tuple[str, str], int]:
+    """(document type, part) -> documents; the holdout by its two subsets, base data as replay."""
+    counts: dict[tuple[str, str], int] = {}
+    for entry in manifest["entries"]:
+        key = (entry["document_type"], entry.get("subset") or entry["part"])
+        counts[key] = counts.get(key, 0) + 1
+    for entry in manifest["base"]:
+        key = (entry["document_type"], "base")
+        counts[key] = counts.get(key, 0) + 1
+    return counts

@@ -1,0 +1,132 @@
+"""A trained adapter becomes a version: a folder that can be served, named after its content."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from trainer.policy import ADAPTER, CARD, base_of, load_foundation, read_card
+
+_SERVING_FILES = ("calibration.json", "classifier.json")
+_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenVersion:
+    """A version on disk.
+
+    Attributes:
+        version: its name.
+        base: of the model that it is made from.
+        folder: where it is.
+        rank_error: relative error of the adapter where its rank had to be reduced, else 0.
+    """
+
+    version: str
+    base: str
+    folder: Path
+    rank_error: float
+
+
+def write_version(
+    champion: Path,
+    adapter: Path,
+    versions: Path,
+    *,
+    form: Literal["merged", "adapter"],
+    most_rank: int,
+    run: str,
+    capitals: bool | None,
+    scratch: Path,
+) -> WrittenVersion:
+    """Champion + adapter as a new version; the same arguments give the same one.
+
+    Args:
+        champion: the folder of the version that the adapter was trained on.
+        adapter: what was trained.
+        versions: where versions are kept; the new one is written there as a whole or not at all.
+        form: "merged" adds weights that can be served by themselves.
+        most_rank: the adapter's rank is reduced to this where it is above.
+        run: id of the training run.
+        capitals: whether texts are answered in capitals now; None leaves it as it was.
+        scratch: for what is put together on the way.
+
+    Raises:
+        NoTrainableModel: the champion has no card.
+    """
+    card = read_card(champion)
+    total = scratch / "total"
+    rank_error = _add(champion / ADAPTER, adapter, total, most_rank, scratch)
+    traits: dict[str, Any] = {
+        name: card[name] for name in ("style", "sees_images", "special_tokens") if name in card
+    }
+    traits["base"] = card["base"] if (champion / ADAPTER).is_dir() else card["version"]
+    traits["base_folder"] = base_of(champion)
+    traits["capitals"] = bool(card.get("capitals", False)) if capitals is None else capitals
+    traits["form"] = form
+    version = _name(card, traits, total)
+    folder = versions / version
+    if (folder / CARD).is_file():
+        return WrittenVersion(version, traits["base"], folder, rank_error)
+    versions.mkdir(parents=True, exist_ok=True)
+    partial = versions / f"{version}.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(total, partial / ADAPTER)
+    if form == "merged":
+        _save_merged(traits, total, partial)
+    for name in _SERVING_FILES:
+        if (champion / name).is_file():
+            shutil.copyfile(champion / name, partial / name)
+    files = {str(path.relative_to(partial)): _sha256(path) for path in _files(partial)}
+    content = {"version": version, **traits, "parent": card["version"], "run": run, "files": files}
+    (partial / CARD).write_text(json.dumps(content, indent=1) + "\n")
+    partial.rename(folder)
+    return WrittenVersion(version, traits["base"], folder, rank_error)
+
+
+def _add(earlier: Path, adapter: Path, total: Path, most_rank: int, scratch: Path) -> float:
+    """The sum of two adapters, reduced where its rank is too high; answers the relative error."""
+    from trainer.soup import concatenate, reduce_rank
+
+    parts = [(earlier, 1.0), (adapter, 1.0)] if earlier.is_dir() else [(adapter, 1.0)]
+    whole = scratch / "whole"
+    concatenate(parts, whole)
+    return reduce_rank(whole, most_rank, total).relative_error
+
+
+def _save_merged(traits: dict[str, Any], adapter: Path, folder: Path) -> None:
+    """Base and adapter as one checkpoint in bfloat16, merged in float32."""
+    import torch
+    from peft import PeftModel
+
+    base, processor = load_foundation(
+        traits["base_folder"], sees_images=bool(traits.get("sees_images", True))
+    )
+    model = PeftModel.from_pretrained(base, str(adapter)).merge_and_unload()
+    model.to(torch.bfloat16).save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def _name(card: dict[str, Any], traits: dict[str, Any], adapter: Path) -> str:
+    """The family's name and 12 hexadecimal digits of the SHA-256 over what decides the answers."""
+    digest = hashlib.sha256(json.dumps(traits, sort_keys=True).encode())
+    for name in _ADAPTER_FILES:
+        digest.update((adapter / name).read_bytes())
+    family = str(card["version"]).rsplit("-", 1)[0]
+    return f"{family}-{digest.hexdigest()[:12]}"
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    yield from sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
