@@ -28,7 +28,7 @@ assemble: install ## Merge the shipped adapter into the base model, into build/m
 serve: assemble ## Start Postgres, the engine and the API on 127.0.0.1:8000.
 	@exec $(BIN)/docloop serve
 
-demo: assemble ## Correct what the model cannot read and watch it learn (about a quarter of an hour).
+demo: assemble ## Correct what the model cannot read, and watch it learn.
 	@$(BIN)/python bench/demo.py
 
 test: assemble ## Run every test.

@@ -20,6 +20,7 @@ PREFIX = "DOCLOOP_"
 ENV_FILE = ".env"
 BLOB_KEY_BYTES = 32
 SHORTEST_KEY = 16
+_ADAPTER_RANKS = frozenset({1, 8, 16, 32, 64, 128, 256, 320, 512})  # of vLLM 0.32
 # Read by the command line and the benches as a client, not by the service.
 CLIENT_NAMES = frozenset({"DOCLOOP_URL"})
 MASK = "********"
@@ -98,8 +99,8 @@ class Settings(BaseSettings):
         default=False,
         description="Take versions as adapters of one base model (GPU); off: as merged weights.",
     )
-    engine_max_adapter_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = Field(
-        64, description="The highest rank of an adapter."
+    engine_max_adapter_rank: int = Field(
+        64, description="The highest rank of an adapter: 1, 8, 16, 32, 64, 128, 256, 320 or 512."
     )
     engine_arguments: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Further arguments of the vLLM server, separated by commas."
@@ -206,6 +207,13 @@ class Settings(BaseSettings):
         if not all(address.startswith(("http://", "https://")) for address in addresses):
             raise ValueError("each address begins with http:// or https://")
         return addresses
+
+    @field_validator("engine_max_adapter_rank")
+    @classmethod
+    def _check_rank(cls, rank: int) -> int:
+        if rank not in _ADAPTER_RANKS:
+            raise ValueError("the engine takes another rank: 1, 8, 16, 32, 64, 128, 256, 320, 512")
+        return rank
 
     @field_validator("api_key")
     @classmethod

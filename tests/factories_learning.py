@@ -1,4 +1,4 @@
-"""Predictions with a human's word on them, without a database."""
+"""Predictions with a human's word on them: as objects, and in a database."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -6,10 +6,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.queries.corrections import NewCorrection, add_correction
+from db.queries.documents import set_lines
 from db.queries.learning import Learnable
+from db.queries.predictions import Answer, NewPrediction, begin_prediction, finish_prediction
 from db.tables import Correction, Page, Prediction, State, Verdict
 from db.types import uuid7
 from extraction.lines import Line
+from tests.factories_db import make_document
 from tests.factories_lines import page_of
 
 TENANT = uuid4()
@@ -123,3 +129,30 @@ def receipt_lines(total: str = "9.00", *, score: float = 0.98) -> list[Line]:
         ("CASH", "20.00"),
         score=score,
     )
+
+
+async def store(
+    session: AsyncSession, tenant_id: UUID, given: Learnable, *, key: UUID | None = None
+) -> Correction:
+    """Puts a learnable made above into the database, through the queries that the service uses."""
+    document = await make_document(session, tenant_id)
+    document.holdout = given.holdout
+    document.perceptual_hash = given.perceptual_hash
+    for page in given.pages:
+        if page.lines is not None:
+            await set_lines(session, tenant_id, document.id, page.index, page.lines)
+    prediction = given.prediction
+    asked = prediction.asked_fields
+    new = NewPrediction(
+        document.id,
+        prediction.document_type,
+        document_type_version=prediction.document_type_version,
+        asked_fields=None if asked is None else tuple(asked),
+        options=prediction.options,
+    )
+    begun = (await begin_prediction(session, tenant_id, new)).prediction
+    answer = Answer(record=prediction.record, fields=prediction.fields, model_version="one")
+    await finish_prediction(session, tenant_id, begun.id, answer)
+    said = given.correction
+    word = NewCorrection(begun.id, said.verdict, said.record, said.reviewer, api_key_id=key)
+    return await add_correction(session, tenant_id, word)

@@ -219,9 +219,11 @@ def lost_database(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, (psycopg.OperationalError, PoolTimeout)):
             return True
-        if isinstance(error, DBAPIError) and error.connection_invalidated:
+        if isinstance(error, DBAPIError) and (
+            error.connection_invalidated or isinstance(error.orig, psycopg.OperationalError)
+        ):
             return True
-        error = error.__cause__ or error.__context__
+        error = error.__cause__
     return False
 
 

@@ -84,11 +84,14 @@ def train(
     settings = _load_settings(console)
     chosen = _load_profile(profile or settings.profile, console)
     wish = Wish.EITHER if resume is None else Wish.RESUME if resume else Wish.NEW
-    if dry_run:
-        raise typer.Exit(_run(_show_plan(settings, chosen), console))
-    _check_packages(console)
+    if not dry_run:
+        _check_packages(console)
     ask = not yes and sys.stdin.isatty()
-    raise typer.Exit(_run(_train(settings, chosen, wish, console, ask=ask), console))
+    if dry_run or ask:
+        status = _run(_show_plan(settings, chosen), console)
+        if dry_run or status or not typer.confirm("Begin?", default=True, err=True):
+            raise typer.Exit(status)
+    raise typer.Exit(_run(_train(settings, chosen, wish, console), console))
 
 
 @app.command("worker")
@@ -124,8 +127,8 @@ def worker(
     logging.basicConfig(
         format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr, level="INFO"
     )
-    for chatty in ("procrastinate", "alembic"):
-        logging.getLogger(chatty).setLevel("WARNING")
+    for chatty in ("procrastinate", "alembic", "psycopg.pool"):
+        logging.getLogger(chatty).setLevel("ERROR")
     if metrics_port is not None:
         settings = settings.model_copy(update={"worker_metrics_port": metrics_port})
     raise typer.Exit(_run(_work(settings, chosen, source), console))
@@ -162,7 +165,7 @@ async def _plan(sessions: Sessions, profile: Profile, folders: "CycleFolders") -
 
 
 async def _train(
-    settings: TrainerSettings, profile: Profile, wish: "Wish", console: Console, *, ask: bool
+    settings: TrainerSettings, profile: Profile, wish: "Wish", console: Console
 ) -> int:
     from db.blobs import FolderBlobStore
     from db.opening import open_database
@@ -176,10 +179,6 @@ async def _train(
 
     async with open_database(settings) as database:
         folders = CycleFolders.under(settings.data_dir, settings.model_dir)
-        if ask:
-            console.print(await _plan(database.sessions, profile, folders))
-            if not await asyncio.to_thread(typer.confirm, "Begin?", default=True, err=True):
-                return 0
         lock = CycleLock(database.address, folders.training)
         await asyncio.to_thread(lock.__enter__)
         try:
@@ -272,7 +271,7 @@ def _run(work: Coroutine[Any, Any, int], console: Console) -> int:
         status, said = status_of(error)
         if not isinstance(error, DocloopError):
             console.print_exception(show_locals=False)
-        console.print(f"[red]{escape(said)}[/]" if status == 1 else escape(said))
+        console.print(f"[red]{escape(said)}[/]" if status == 1 else escape(said), soft_wrap=True)
         return status
 
 

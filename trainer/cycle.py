@@ -146,6 +146,7 @@ async def run_cycle(
     promoted = judgement.decision.passed and await _promote(run, chosen)
     report = await tell(run, material, contest, chosen, judgement, promoted=promoted, blobs=blobs)
     await _close(run, contest, chosen, judgement, promoted=promoted)
+    material.forget()
     return CycleOutcome(run.id, promoted, chosen.version, judgement.decision.reasons, report)
 
 
@@ -285,6 +286,7 @@ async def _close(
         "holdout_before": judgement.champion.mean,
         "holdout_after": judgement.candidate.mean,
         "seconds": run.seconds,
+        "versions": {entry.name: entry.version for entry in contest.contestants.values()},
         "selection": {entry.name: entry.score for entry in contest.contestants.values()},
         "soup": None if contest.soup is None else contest.soup.as_json(),
     }

@@ -9,7 +9,7 @@ from extraction.lines import Line
 from extraction.traits import ModelTraits
 from trainer.confirmed import Confirmed, confirmed_of, lines_of
 from trainer.manifest import Dropped
-from trainer.near_duplicates import cluster
+from trainer.near_duplicates import cluster, figures_of
 from trainer.profile import DataSection
 from trainer.type_lookup import Types, type_key
 
@@ -84,6 +84,7 @@ def sort(
         [item.perceptual_hash for item in ordered],
         [item.content_sha256 for item in ordered],
         section.near_duplicate_bits,
+        [figures_of(lines_of(item.pages)) for item in ordered],
     )
     held_out = {c for item, c in zip(ordered, clusters, strict=True) if item.holdout}
     known = {

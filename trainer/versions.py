@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -60,7 +60,6 @@ def write_version(
     """
     card = read_card(champion)
     total = scratch / "total"
-    rank_error = _add(champion / ADAPTER, adapter, total, most_rank, scratch)
     traits: dict[str, Any] = {
         name: card[name] for name in ("style", "sees_images", "special_tokens") if name in card
     }
@@ -68,6 +67,10 @@ def write_version(
     traits["base_folder"] = base_of(champion)
     traits["capitals"] = bool(card.get("capitals", False)) if capitals is None else capitals
     traits["form"] = form
+    parts = [(adapter, 1.0)]
+    if (champion / ADAPTER).is_dir():
+        parts.insert(0, (champion / ADAPTER, 1.0))
+    rank_error = _add(parts, total, most_rank, scratch, traits["base"])
     version = _name(card, traits, total)
     folder = versions / version
     if (folder / CARD).is_file():
@@ -88,13 +91,14 @@ def write_version(
     return WrittenVersion(version, traits["base"], folder, rank_error)
 
 
-def _add(earlier: Path, adapter: Path, total: Path, most_rank: int, scratch: Path) -> float:
-    """The sum of two adapters, reduced where its rank is too high; answers the relative error."""
+def _add(
+    parts: Sequence[tuple[Path, float]], total: Path, most_rank: int, scratch: Path, base: str
+) -> float:
+    """The sum of adapters, reduced where its rank is too high; answers the relative error."""
     from trainer.soup import concatenate, reduce_rank
 
-    parts = [(earlier, 1.0), (adapter, 1.0)] if earlier.is_dir() else [(adapter, 1.0)]
     whole = scratch / "whole"
-    concatenate(parts, whole)
+    concatenate(parts, whole, base=base)
     return reduce_rank(whole, most_rank, total).relative_error
 
 

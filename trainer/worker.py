@@ -33,7 +33,7 @@ from db.queries.quarantine import count_held
 from db.queries.runs import last_finished, list_runs, unfinished_run
 from db.tables import Promotion, RunState, TrainingRun
 from trainer import exit_status
-from trainer.attempt import count_waiting, last_sign
+from trainer.attempt import count_waiting, last_sign, lost_database
 from trainer.cycle_lock import ask_holder
 from trainer.profile import Profile
 from trainer.schedule import Choice, Due, choose, due, rest_until
@@ -128,8 +128,10 @@ class Worker:
         for name, duty in self._duties.items():
             try:
                 await duty(self._database.sessions, self._profile)
-            except Exception:
-                # The others still have theirs to do; a lost database shows in what follows.
+            except Exception as error:
+                if lost_database(error):
+                    raise
+                # The others still have theirs to do.
                 logger.exception("%s failed; it is tried again at the next look", name)
         async with self._database.sessions() as session:
             await self._tell(session)

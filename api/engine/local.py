@@ -100,6 +100,11 @@ class LocalEngine:
         return self._options.takes_adapters
 
     @property
+    def mixes_base_and_adapters(self) -> bool:
+        """See `Server`."""
+        return not self._options.on_cpu
+
+    @property
     def last_lines(self) -> tuple[str, ...]:
         """The end of the server's log; holds no prompt and no answer."""
         return self._log.last_lines

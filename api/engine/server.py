@@ -64,6 +64,15 @@ class Server(Engine, Protocol):
         """Whether it can be given adapters while it runs."""
         ...
 
+    @property
+    def mixes_base_and_adapters(self) -> bool:
+        """Whether answers are right where the base and an adapter are asked at the same time.
+
+        On CPU they are not: a request without adapter that shares a batch with one of an adapter is
+        given the last loaded adapter's weights (vllm#48421, seen with 0.32).
+        """
+        ...
+
     async def generate(
         self, prompt: Prompt, sampling: Sampling, *, version: str | None = None
     ) -> Completion:

@@ -4,7 +4,8 @@ Three ways, one promise: no request fails, and every answer names the version wh
 all of it.
 
     reload         new requests wait, the ones under way end, the weights change in place, all go on
-    adapter        the new adapter is loaded beside the old one, then new requests ask for it
+    adapter        the new adapter is loaded beside the old one, then new requests ask for it;
+                   between base and adapter, on CPU, in a pause as above (`mixes_base_and_adapters`)
     second-engine  a second server starts with the new version, then new requests go there
 
 What is tried on a version before it may answer is `smoke.py`; what the servers do is `local.py` and
@@ -52,7 +53,7 @@ class SwapOutcome:
         version: what answers now.
         way: how it came.
         drain_seconds: how long the old version's last requests took.
-        pause_seconds: how long new requests were held, the drain included; 0 but for a reload.
+        pause_seconds: how long new requests were held, the drain included; 0 where none were.
         total_seconds: from the call to the old version's end.
     """
 
@@ -221,8 +222,9 @@ class SwappingEngine:
             chosen = way or (_natural_way(new) if loaded else await self._choose(new))
             if way is SwapWay.RELOAD and await self._choose(new) is not SwapWay.RELOAD:
                 raise BadModelFolder(new.version, "it cannot be reloaded in place here")
-            if chosen is SwapWay.RELOAD and loaded is None:
-                drain, pause = await self._reload(new, on_switch)
+            if loaded is None and (chosen is SwapWay.RELOAD or self._parts(new, chosen)):
+                drain, pause = await self._in_a_pause(new, chosen, on_switch)
+                await self._retire(old)
             else:
                 self._switch(loaded or await self._load(new, chosen), on_switch)
                 drain, pause = await self._retire(old), 0.0
@@ -236,7 +238,8 @@ class SwappingEngine:
         """
         async with self._changing:
             if beside.version not in self.versions():
-                way = SwapWay.ADAPTER if self._fits(beside) else SwapWay.SECOND_ENGINE
+                shares = self._fits(beside) and not self._parts(beside, SwapWay.ADAPTER)
+                way = SwapWay.ADAPTER if shares else SwapWay.SECOND_ENGINE
                 self._beside[beside.version] = await self._load(beside, way)
 
     async def unload(self, version: str) -> None:
@@ -255,8 +258,19 @@ class SwappingEngine:
         """Whether the champion's server can take this adapter, or has this version as its base."""
         server = self._champion.server
         if new.form == "merged":
-            return server.base_version == new.version
+            alone = server.mixes_base_and_adapters or self._is_alone()
+            return server.base_version == new.version and alone
         return server.takes_adapters and server.base_version == new.base
+
+    def _is_alone(self) -> bool:
+        """Whether nothing beside the champion is in its server."""
+        return all(route.server is not self._champion.server for route in self._beside.values())
+
+    def _parts(self, new: ModelFolder, way: SwapWay) -> bool:
+        """Whether base and adapter would meet in a server that mixes them up."""
+        unlike = (new.form == "merged") != (self._champion.model.form == "merged")
+        mixes = self._champion.server.mixes_base_and_adapters
+        return way is SwapWay.ADAPTER and unlike and not mixes
 
     async def _choose(self, new: ModelFolder) -> SwapWay:
         if self._fits(new):
@@ -264,15 +278,21 @@ class SwappingEngine:
         if new.form == "adapter":
             return SwapWay.SECOND_ENGINE
         running, server = self._champion, self._champion.server
-        alone = all(route.server is not server for route in self._beside.values())
         failed = server.state().status is EngineStatus.FAILED  # a new one may come up
-        if server.model_folder is None or running.model.form != "merged" or not alone or failed:
+        whole = running.model.form == "merged" and self._is_alone()
+        if server.model_folder is None or not whole or failed:
             return SwapWay.SECOND_ENGINE
         differ = await asyncio.to_thread(differences, server.model_folder, new.folder)
         return SwapWay.SECOND_ENGINE if differ else SwapWay.RELOAD
 
-    async def _reload(self, new: ModelFolder, on_switch: OnSwitch | None) -> tuple[float, float]:
-        """Seconds of the drain, and of the whole pause."""
+    async def _in_a_pause(
+        self, new: ModelFolder, way: SwapWay, on_switch: OnSwitch | None
+    ) -> tuple[float, float]:
+        """Changes the champion's server while nobody asks it.
+
+        Returns:
+            Seconds of the drain, and of the whole pause.
+        """
         old = self._champion
         closed = time.monotonic()
         old.open.clear()
@@ -280,11 +300,7 @@ class SwappingEngine:
             if not await _drained(old, self._drain_timeout):
                 raise SwapFailed(new.version, f"requests took over {self._drain_timeout:.0f} s")
             drained = time.monotonic()
-            try:
-                await old.server.reload(new, self._smoke)
-            except (EngineUnavailable, EngineRefused, OSError) as error:
-                _fail(new, error)
-            self._switch(_Route(new, old.server, old.slot), on_switch)
+            self._switch(await self._load(new, way), on_switch)
         finally:
             old.open.set()  # who waited looks again for the champion
         return drained - closed, time.monotonic() - closed
@@ -297,6 +313,9 @@ class SwappingEngine:
         """
         champion = self._champion
         try:
+            if way is SwapWay.RELOAD:
+                await champion.server.reload(new, self._smoke)
+                return _Route(new, champion.server, champion.slot)
             if way is SwapWay.ADAPTER:
                 if not self._fits(new):
                     has = champion.server.base_version

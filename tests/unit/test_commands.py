@@ -82,7 +82,7 @@ def test_a_mistyped_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "mysql://root:planted@host/name")
     result = CliRunner().invoke(commands.app, ["train"])
     assert result.exit_code == 2
-    assert "postgresql://user:password@host/database is needed" in result.output.replace("\n", " ")
+    assert "postgresql://user:password@host/database is needed" in " ".join(result.output.split())
     assert "planted" not in result.output
 
 
@@ -90,7 +90,7 @@ def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setattr(commands, "NEEDED", ("docloop_no_such_package",))
     result = CliRunner().invoke(commands.app, ["worker"])
     assert result.exit_code == 2
-    assert "docloop_no_such_package missing" in result.output.replace("\n", " ")
+    assert "docloop_no_such_package missing" in " ".join(result.output.split())
     assert not (tmp_path / "var").exists()
 
 

@@ -232,6 +232,18 @@ def test_clusters() -> None:
     assert cluster([], [], 4) == ()
 
 
+def test_a_form_filled_in_anew_is_another_document(profile: Profile) -> None:
+    def form(*figures: str, holdout: bool) -> Learnable:
+        lines = page_of(("INVOICE", "No. 7-11"), *(("Amount", text) for text in figures))
+        return make_learnable(lines, RECORD, holdout=holdout, perceptual_hash=5)
+
+    held = form("12.50", "13.20", "25/12/2018", holdout=True)
+    other = form("99.10", "44.80", "01/02/2019", holdout=False)
+    again = form("12.50", "13.20", "25/12/2013", holdout=False)
+    built = build([held, other, again], profile)
+    assert [item.ids.document_id for item in built.train if item.ids] == [other.document_id]
+
+
 def test_the_holdout_is_parted_by_content_and_asks_what_was_asked(profile: Profile) -> None:
     given = [
         make_learnable(

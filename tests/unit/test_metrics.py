@@ -139,3 +139,20 @@ def test_two_apps_do_not_share_numbers() -> None:
     labels = {"method": "GET", "route": "/models", "status": "200"}
     assert value(first, "docloop_requests_total", **labels) == 1
     assert value(second, "docloop_requests_total", **labels) is None
+
+
+def test_swaps_canary_and_shadow_are_counted() -> None:
+    metrics = Metrics(BUILT_IN)
+    metrics.count_swap("reload", "done", 0.7)
+    metrics.count_swap("none", "refused")
+    metrics.set_champion(7, served=False)
+    metrics.count_canary("champion")
+    metrics.count_shadow("dropped")
+    assert value(metrics, "docloop_swaps_total", way="reload", result="done") == 1
+    assert value(metrics, "docloop_swaps_total", way="none", result="refused") == 1
+    assert value(metrics, "docloop_swap_pause_seconds_sum", way="reload") == 0.7
+    assert value(metrics, "docloop_swap_pause_seconds_count", way="none") is None
+    assert value(metrics, "docloop_champion_generation") == 7
+    assert value(metrics, "docloop_champion_served") == 0
+    assert value(metrics, "docloop_canary_answers_total", answered_by="champion") == 1
+    assert value(metrics, "docloop_shadow_answers_total", result="dropped") == 1

@@ -103,3 +103,16 @@ def test_a_mistyped_variable_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCLOOP_QUEUE_SISE", "3")
     monkeypatch.setenv("DOCLOOP_URL", "http://127.0.0.1:8000")
     assert unknown_variables() == ("DOCLOOP_QUEUE_SISE",)
+
+
+def test_a_rank_that_no_engine_takes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCLOOP_ENGINE_MAX_ADAPTER_RANK", "32")
+    assert Settings().engine_max_adapter_rank == 32
+    for name, fault in (
+        ("engine_max_adapter_rank", 33),
+        ("champion_poll_seconds", 0),
+        ("champion_retry_seconds", 0),
+        ("shadow_queue_size", -1),
+    ):
+        with pytest.raises(ValidationError):
+            Settings.model_validate({name: fault})

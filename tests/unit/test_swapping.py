@@ -38,6 +38,7 @@ class FakeServer:
         self.base_version = model.version
         self.model_folder: Path | None = model.folder
         self.takes_adapters = adapters
+        self.mixes_base_and_adapters = True
         self.adapters: list[str] = []
         self.told: list[str] = []
         self.twins: list[FakeServer] = []
@@ -296,6 +297,39 @@ async def test_an_adapter_comes_beside_the_old_and_the_old_leaves_when_it_is_idl
     assert await answers(engine) == "base"
     assert server.adapters == []
     assert not server.twins
+
+
+async def test_where_base_and_adapter_must_not_meet_they_change_in_a_pause(bench: Bench) -> None:
+    base, a1, a2 = bench.merged("base"), bench.adapter("a1", "base"), bench.adapter("a2", "base")
+    engine, server = await engine_of(base, adapters=True)
+    server.mixes_base_and_adapters = False
+    server.hold.clear()
+    old = asyncio.create_task(answers(engine))
+    await settled()
+    swap = asyncio.create_task(engine.swap(a1))
+    await until_closed(engine)
+    new = asyncio.create_task(answers(engine))
+    await settled()
+    assert server.told == []  # not even the test request, while the base is asked
+    server.hold.set()
+    outcome = await swap
+    assert (await old, await new) == ("base", "a1")
+    assert outcome.way is SwapWay.ADAPTER
+    assert 0 < outcome.drain_seconds <= outcome.pause_seconds
+    assert (await engine.swap(a2)).pause_seconds == 0.0  # adapters may meet
+    await engine.load(base)  # not in this server
+    assert (server.told, len(server.twins)) == (
+        ["load a1 adapter", "load a2 adapter", "unload a1"],
+        1,
+    )
+    await engine.unload("base")
+    assert (await engine.swap(base)).pause_seconds > 0
+    assert server.adapters == []
+    assert await answers(engine) == "base"
+    await engine.swap(a1)
+    await engine.load(a2)
+    assert (await engine.swap(base)).way is SwapWay.SECOND_ENGINE  # a2 stays where it is
+    assert await answers(engine, "a2") == "a2"
 
 
 async def test_an_adapter_that_does_not_load_changes_nothing(bench: Bench) -> None:
