@@ -23,7 +23,7 @@ from api.cancelling import check_cancelled
 from api.champion_hint import Hint, write_hint
 from api.dependencies import Services
 from api.engine.server import SmokeFailed
-from api.engine.swapping import SwappingEngine, SwapWay
+from api.engine.swapping import SwappingEngine
 from api.model_source import configured_traits, open_version
 from api.readiness import Part, Progress
 from api.routing import Canary
@@ -208,12 +208,10 @@ class ChampionWatch:
         }:
             self._waits = True
             return f"{version} waits for the engine"
-        # An engine that does not start cannot be given other weights; a second one may well start.
-        way = SwapWay.SECOND_ENGINE if state.status is EngineStatus.FAILED else None
         began = time.monotonic()
         try:
             folder = await self._open(version, wanted)
-            outcome = await engine.swap(folder, way=way, on_switch=self._switched)
+            outcome = await engine.swap(folder, on_switch=self._switched)
         except Exception as error:  # noqa: BLE001 - whatever it is, the old version serves on
             return await self._failed(version, wanted, error)
         self._faults.pop(version, None)

@@ -22,6 +22,7 @@ from starlette.requests import Request
 import api.errors as edge
 import db.errors as storage
 import extraction.errors as domain
+from api.engine.server import SmokeFailed, SwapFailed, VersionNotServed
 from api.logs import request_id
 from api.routing import AlreadyServed
 from extraction.engine import EngineRefused
@@ -145,6 +146,16 @@ KINDS: Mapping[type[BaseException], ProblemKind] = {
         403, "Second person needed", "Let somebody else decide, with another key and name."
     ),
     AlreadyServed: ProblemKind(409, "Already served", "Name a version that is not the champion."),
+    # A swap answers no request; these stand in the log, and where a version is asked by its name.
+    SwapFailed: ProblemKind(
+        503, "Version did not come up", "The one before it serves on; the log says why."
+    ),
+    SmokeFailed: ProblemKind(
+        503, "Version failed its test", "The one before it serves on; train another."
+    ),
+    VersionNotServed: ProblemKind(
+        503, "Version not loaded", "Send the same request again after Retry-After."
+    ),
     BadModelFolder: ProblemKind(
         409, "Version cannot be served", "Nothing has changed. Mend the folder, or choose another."
     ),

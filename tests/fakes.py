@@ -115,6 +115,11 @@ class FakeServer(FakeEngine):
         """See `Server`."""
         return False
 
+    @property
+    def mixes_base_and_adapters(self) -> bool:
+        """See `Server`."""
+        return True
+
     async def generate(
         self, prompt: Prompt, sampling: Sampling, *, version: str | None = None
     ) -> Completion:

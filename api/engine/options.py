@@ -133,6 +133,7 @@ class LocalOptions:
             "--disable-uvicorn-access-log",
             "--disable-fastapi-docs",
             *("--middleware", "api.engine.guard.RequireKey"),
+            *("--worker-extension-cls", "api.engine.worker.SwapWorker"),
         ]
         if self.enforce_eager:
             arguments.append("--enforce-eager")
@@ -180,7 +181,7 @@ class LocalOptions:
             "VLLM_LOGGING_COLOR": "0",
             "PYTHONUNBUFFERED": "1",
             "TOKENIZERS_PARALLELISM": "false",
-            # For guard.py.
+            # For guard.py and worker.py.
             "PYTHONPATH": os.pathsep.join(
                 [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
             ),

@@ -28,6 +28,7 @@ async def load_weights(client: ChatClient, folder: Path) -> None:
         {"method": "reload_weights", "kwargs": {"weights_path": str(folder)}},
         timeout_seconds=_RELOAD_SECONDS,
     )
+    await client.control("/collective_rpc", {"method": "pack_tied_weights"})
     # `clear_cache` is called deprecated in 0.32, and says nothing when blocks are still held.
     reset = await client.control("/reset_prefix_cache")
     if not isinstance(reset, dict) or reset.get("success") is not True:

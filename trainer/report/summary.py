@@ -280,5 +280,7 @@ def reward_curves(log_history: Sequence[Mapping[str, Any]]) -> tuple[Curve, ...]
 
 
 def _finite(value: Any) -> float | None:
+    if value is None:  # as TRL logs the mean of a reward that scored nothing
+        return None
     number = float(value)
     return number if math.isfinite(number) else None
