@@ -1,6 +1,5 @@
 """The settings for a command, and the database behind them."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -36,23 +35,7 @@ async def open_sessions(settings: Settings) -> AsyncIterator[async_sessionmaker[
 
     A running service is joined; an embedded database that nobody runs is started for this command.
     """
-    from db.embedded import start_postgres
-    from db.migrate import upgrade
-    from db.sessions import make_engine, make_sessions
+    from db.opening import open_database
 
-    server = None
-    if settings.database_url is not None:
-        url = settings.database_url.get_secret_value()
-    else:
-        server = await asyncio.to_thread(start_postgres, settings.data_dir / "postgres")
-        url = server.url
-    try:
-        await asyncio.to_thread(upgrade, url)
-        engine = make_engine(url)
-        try:
-            yield make_sessions(engine)
-        finally:
-            await engine.dispose()
-    finally:
-        if server is not None:
-            await asyncio.to_thread(server.stop)
+    async with open_database(settings) as database:
+        yield database.sessions

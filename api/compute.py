@@ -20,6 +20,7 @@ from api.problems import forget_frames, log_problem, problem_of
 from api.shadow import Question
 from api.upload import Upload
 from db.errors import NotFound
+from db.page_lines import stored_lines
 from db.queries.documents import set_lines
 from db.queries.predictions import Answer, finish_prediction
 from db.tables import Prediction, State
@@ -97,7 +98,7 @@ async def compute(
         lines: dict[int, list[Any]] = {}
     else:
         document_type = extraction.document_type
-        answer, lines = _answer(extraction), _lines_by_page(extraction)
+        answer, lines = _answer(extraction), stored_lines(extraction.lines)
         services.metrics.observe_extraction(extraction)
     began = time.monotonic()
     try:
@@ -199,12 +200,24 @@ async def finish(
 def failure(error: BaseException, prediction: Prediction | None = None) -> Answer:
     """The answer of a prediction that failed.
 
+    One that failed by what the model wrote names the version that wrote it and the type that it was
+    asked for, so that it counts against that version.
+
     Args:
         error: why.
         prediction: it, where another request than its own finds it failed.
     """
     asked_id = None if prediction is None else prediction.request_id
-    return Answer(error=problem_of(error, asked_id=asked_id).body)
+    problem = problem_of(error, asked_id=asked_id).body
+    if isinstance(error, UnparseableRecord) and error.model_version is not None:
+        return Answer(
+            document_type=error.document_type,
+            model_version=error.model_version,
+            finish_reason=error.finish_reason,
+            schema_valid=False,
+            error=problem,
+        )
+    return Answer(error=problem)
 
 
 def _with_timings(extraction: Extraction, seconds: Mapping[str, float]) -> Extraction:
@@ -234,19 +247,3 @@ def _answer(extraction: Extraction) -> Answer:
         finish_reason=extraction.finish_reason,
         schema_valid=extraction.schema_valid,
     )
-
-
-def _lines_by_page(extraction: Extraction) -> dict[int, list[Any]]:
-    """The OCR's lines as the pages' rows keep them; a dataset is made of these later."""
-    by_page: dict[int, list[Any]] = {}
-    for line in extraction.lines:
-        box = [round(s, 5) for s in (line.box.left, line.box.top, line.box.right, line.box.bottom)]
-        by_page.setdefault(line.page, []).append(
-            {
-                "text": line.text,
-                "box": box,
-                "score": round(line.score, 4),
-                "quarter_turns": line.quarter_turns,
-            }
-        )
-    return by_page

@@ -143,7 +143,9 @@ KINDS: Mapping[type[BaseException], ProblemKind] = {
         409, "Nothing to roll back to", "Promote the version that you want."
     ),
     storage.SamePerson: ProblemKind(
-        403, "Second person needed", "Let somebody else decide, with another key and name."
+        409,
+        "Second person needed",
+        "Let somebody else decide with a key of their own: docloop keys create NAME --scope review.",
     ),
     AlreadyServed: ProblemKind(409, "Already served", "Name a version that is not the champion."),
     # A swap answers no request; these stand in the log, and where a version is asked by its name.

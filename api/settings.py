@@ -1,7 +1,5 @@
 """Everything that can be configured: `DOCLOOP_*` variables, a `.env` file, or these defaults."""
 
-import base64
-import binascii
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,50 +10,31 @@ from typing import Annotated, Any, Literal
 from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
-PREFIX = "DOCLOOP_"
-ENV_FILE = ".env"
-BLOB_KEY_BYTES = 32
+from db.settings import ENV_FILE, PREFIX, StorageSettings
+
 SHORTEST_KEY = 16
 _ADAPTER_RANKS = frozenset({1, 8, 16, 32, 64, 128, 256, 320, 512})  # of vLLM 0.32
-# Read by the command line and the benches as a client, not by the service.
-CLIENT_NAMES = frozenset({"DOCLOOP_URL"})
+# Read by the command line and the benches as a client, and by the trainer; not by the service.
+CLIENT_NAMES = frozenset(
+    {
+        "DOCLOOP_URL",
+        "DOCLOOP_PROFILE",
+        "DOCLOOP_ACCELERATE_FILE",
+        "DOCLOOP_WORKER_METRICS_HOST",
+        "DOCLOOP_WORKER_METRICS_PORT",
+    }
+)
 MASK = "********"
 
 
-class Settings(BaseSettings):
+class Settings(StorageSettings):
     """What is in force; `docloop config` prints it and where each value came from."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_file=ENV_FILE,
-        env_ignore_empty=True,
-        extra="ignore",
-        frozen=True,
-        validate_by_name=True,
-        validate_by_alias=True,
-        # A message that quotes its input would print a mistyped secret.
-        hide_input_in_errors=True,
-        protected_namespaces=(),
-    )
 
     host: str = Field("127.0.0.1", description="Address that the API listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port that the API listens on.")
-    data_dir: Path = Field(
-        Path("var"), description="Folder of the embedded database, blobs and logs."
-    )
-    database_url: SecretStr | None = Field(
-        None,
-        validation_alias=AliasChoices("DOCLOOP_DATABASE_URL", "DATABASE_URL"),
-        description="Address of a PostgreSQL 15 or later; none: an embedded one under data_dir.",
-    )
-    blob_key: SecretStr | None = Field(
-        None,
-        description="Encrypts stored files: 32 bytes in base64 (openssl rand -base64 32).",
-    )
     api_key: SecretStr | None = Field(
         None,
         description="A key with all scopes, made at start where it is not there yet; "
@@ -222,30 +201,6 @@ class Settings(BaseSettings):
             raise ValueError(f"a key has at least {SHORTEST_KEY} characters")
         return key
 
-    @field_validator("blob_key")
-    @classmethod
-    def _check_blob_key(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None:
-            _decode_key(key)
-        return key
-
-    @field_validator("database_url")
-    @classmethod
-    def _check_database_url(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None:
-            try:
-                backend = make_url(url.get_secret_value()).get_backend_name()
-            except ArgumentError:
-                backend = ""
-            if backend not in {"postgresql", "postgres"}:
-                raise ValueError("an address as postgresql://user:password@host/database is needed")
-        return url
-
-    @property
-    def blob_key_bytes(self) -> bytes | None:
-        """The 32 bytes of `blob_key`."""
-        return None if self.blob_key is None else _decode_key(self.blob_key)
-
     def secrets(self) -> tuple[str, ...]:
         """Every secret text in these settings, for the log's last defence."""
         found = [
@@ -257,17 +212,6 @@ class Settings(BaseSettings):
             password = make_url(self.database_url.get_secret_value()).password
             found += [password] if password else []
         return tuple(found)
-
-
-def _decode_key(key: SecretStr) -> bytes:
-    why = f"{BLOB_KEY_BYTES} bytes in base64 are needed; make them with: openssl rand -base64 32"
-    try:
-        decoded = base64.b64decode(key.get_secret_value(), validate=True)
-    except (binascii.Error, ValueError):
-        raise ValueError(why) from None
-    if len(decoded) != BLOB_KEY_BYTES:
-        raise ValueError(why)
-    return decoded
 
 
 class Origin(StrEnum):

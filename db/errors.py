@@ -107,7 +107,8 @@ class SamePerson(StorageError):
         self.correction_id = correction_id
         super().__init__(
             "A correction that is held is decided by a second person, with another name and "
-            "another API key than those that it came from."
+            "another API key than those that it came from. Make a key for that person: "
+            "docloop keys create NAME --scope review."
         )
 
 

@@ -141,12 +141,22 @@ class UnparseableRecord(DocloopError):
     Args:
         finish_reason: the engine's reason for stopping; "length" means that the answer was cut.
         why: what the parser met.
+        model_version: that wrote it; None where only its text is known.
+        document_type: name of the type that was asked for; None as above.
     """
 
     slug = "unparseable-record"
 
-    def __init__(self, finish_reason: str, why: str) -> None:
+    def __init__(
+        self,
+        finish_reason: str,
+        why: str,
+        *,
+        model_version: str | None = None,
+        document_type: str | None = None,
+    ) -> None:
         self.finish_reason, self.why = finish_reason, why
+        self.model_version, self.document_type = model_version, document_type
         super().__init__(f"The model's answer is no record ({why}; finished by {finish_reason}).")
 
 

@@ -92,16 +92,21 @@ def parse_record(completion: Completion, asked: Asked) -> ParsedAnswer:
 
     Raises:
         UnparseableRecord: the text is no answer of the asked form, or it was cut before its first
-            whole value.
+            whole value. It names the version that answered.
     """
     cut = completion.finish_reason != "stop"
     try:
         thought, start = _thought(completion.text)
         leaves = tuple(leaf for leaf in _leaves(completion, asked, start, cut=cut) if leaf.raw)
+        if cut and not leaves:
+            raise UnparseableRecord(completion.finish_reason, "cut before the first value")
     except UnparseableRecord as error:
-        raise UnparseableRecord(completion.finish_reason, error.why) from None
-    if cut and not leaves:
-        raise UnparseableRecord(completion.finish_reason, "cut before the first value")
+        raise UnparseableRecord(
+            completion.finish_reason,
+            error.why,
+            model_version=completion.model,
+            document_type=asked.document_type.name,
+        ) from None
     return ParsedAnswer(leaves, thought, complete=not cut)
 
 

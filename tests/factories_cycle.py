@@ -22,7 +22,7 @@ from trainer.settings import TrainerSettings
 
 CHAMPION = "tiny-000000000001"
 ROOT = Path(__file__).resolve().parents[1]
-_QUICK: dict[str, dict[str, Any]] = {
+QUICK: dict[str, dict[str, Any]] = {
     "data": {"least_examples": 4, "replay_ratio": 0.0, "selection_ratio": 0.5},
     "adapter": {"rank": 4, "alpha": 8, "dtype": "float32"},
     "sft": {"epochs": 2.0, "batch": 4, "save_steps": 1},
@@ -41,7 +41,7 @@ def quick_profile(path: Path, **further: dict[str, Any]) -> Path:
     """The small profile with few steps, as a TOML file."""
     content = load_profile("small").model_dump(mode="json")
     content |= {"name": "quick", "threads": 1, "niceness": 0}
-    for section, values in [*_QUICK.items(), *further.items()]:
+    for section, values in [*QUICK.items(), *further.items()]:
         content[section] |= values
     Profile.model_validate(content)
     lines: list[str] = []

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from db import page_lines
 from db.queries.learning import Learnable
 from db.tables import Page, Verdict
 from extraction.document_types.base import DocumentType, FieldSpec, Kind
 from extraction.entity_tokens import can_write
-from extraction.lines import Box, Line
+from extraction.lines import Line
 from extraction.prompt import AnswerFormat
 
 
@@ -67,18 +68,8 @@ def confirmed_of(learnable: Learnable, document_type: DocumentType) -> Confirmed
 
 
 def lines_of(pages: Sequence[Page]) -> tuple[Line, ...]:
-    """The lines as they were read when the prediction was made, pages in order."""
-    return tuple(
-        Line(
-            text=str(line["text"]),
-            box=Box(*line["box"]),
-            score=float(line["score"]),
-            page=page.index,
-            quarter_turns=int(line["quarter_turns"]),
-        )
-        for page in sorted(pages, key=lambda page: page.index)
-        for line in page.lines or ()
-    )
+    """The lines as they were read when the prediction was made; none where no page was read."""
+    return page_lines.lines_of(pages) or ()
 
 
 def _asked(specs: Sequence[FieldSpec]) -> tuple[FieldSpec, ...]:

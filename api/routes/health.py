@@ -43,6 +43,9 @@ class ReadinessAnswer(BaseModel):
     ready: bool
     waiting_for: list[WaitingFor] = Field(description="Empty when ready.")
     model_version: str | None = Field(description="The version that the engine serves.")
+    problem: str | None = Field(
+        description="What is not as the database wants it, although documents are answered."
+    )
 
 
 class ProblemExplanation(BaseModel):
@@ -86,6 +89,7 @@ async def readyz(services: ServicesDep, response: Response) -> ReadinessAnswer:
             for state in waiting
         ],
         model_version=engine.model,
+        problem=services.routing.problem or None,
     )
 
 

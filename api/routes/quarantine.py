@@ -95,8 +95,8 @@ async def decide_one(
 ) -> HeldAnswer:
     """An accepted correction is learnt from with the next cycle, a rejected one never is.
 
-    Whoever gave the correction cannot decide on it: another key is needed than the one that it came
-    with. Needs the scope `review`.
+    Whoever gave the correction cannot decide on it (409): another key is needed than the one that
+    it came with, as of `docloop keys create NAME --scope review`. Needs the scope `review`.
     """
     body = parse_model(DecisionBody, await read_json(request))
     held = await decide(

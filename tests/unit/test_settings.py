@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from api.settings import MASK, Origin, Settings, explain, unknown_variables
+from api.settings import MASK, Origin, Settings, explain, unknown_variables, variable_names
+from db.settings import StorageSettings
+from trainer.settings import TrainerSettings
 
 KEY = "dl_planted-key-0123456789"
 
@@ -103,6 +105,21 @@ def test_a_mistyped_variable_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCLOOP_QUEUE_SISE", "3")
     monkeypatch.setenv("DOCLOOP_URL", "http://127.0.0.1:8000")
     assert unknown_variables() == ("DOCLOOP_QUEUE_SISE",)
+
+
+def test_what_the_trainer_reads_is_not_mistyped(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, field in TrainerSettings.model_fields.items():
+        monkeypatch.setenv(variable_names(name, field)[0], "1")
+    assert unknown_variables() == ()
+
+
+def test_service_and_trainer_meet_in_the_same_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCLOOP_DATA_DIR", "elsewhere")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:planted@host/name")
+    service, trainer = Settings(), TrainerSettings()
+    for name in (*StorageSettings.model_fields, "model_dir"):
+        assert getattr(service, name) == getattr(trainer, name)
+        assert Settings.model_fields[name].default == TrainerSettings.model_fields[name].default
 
 
 def test_a_rank_that_no_engine_takes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
