@@ -230,7 +230,12 @@ async def _begin_rows(services: Services, work: Work, *, wait: bool) -> tuple[Be
         prediction, is_ours = found.prediction, found.is_new
         if not is_ours and prediction.state is State.FAILED:
             is_ours = await restart_prediction(
-                session, tenant_id, prediction.id, state=state, options=options
+                session,
+                tenant_id,
+                prediction.id,
+                state=state,
+                options=options,
+                document_type=upload.document_type,
             )
             prediction = await get_prediction(session, tenant_id, prediction.id)
         if is_ours and not wait:

@@ -145,7 +145,7 @@ KINDS: Mapping[type[BaseException], ProblemKind] = {
     storage.SamePerson: ProblemKind(
         409,
         "Second person needed",
-        "Let somebody else decide with a key of their own: docloop keys create NAME --scope review.",
+        "Let somebody else decide, with a key of theirs: docloop keys create NAME --scope review.",
     ),
     AlreadyServed: ProblemKind(409, "Already served", "Name a version that is not the champion."),
     # A swap answers no request; these stand in the log, and where a version is asked by its name.

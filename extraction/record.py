@@ -98,16 +98,20 @@ def parse_record(completion: Completion, asked: Asked) -> ParsedAnswer:
     try:
         thought, start = _thought(completion.text)
         leaves = tuple(leaf for leaf in _leaves(completion, asked, start, cut=cut) if leaf.raw)
-        if cut and not leaves:
-            raise UnparseableRecord(completion.finish_reason, "cut before the first value")
     except UnparseableRecord as error:
-        raise UnparseableRecord(
-            completion.finish_reason,
-            error.why,
-            model_version=completion.model,
-            document_type=asked.document_type.name,
-        ) from None
+        raise _unparseable(completion, asked, error.why) from None
+    if cut and not leaves:
+        raise _unparseable(completion, asked, "cut before the first value")
     return ParsedAnswer(leaves, thought, complete=not cut)
+
+
+def _unparseable(completion: Completion, asked: Asked, why: str) -> UnparseableRecord:
+    return UnparseableRecord(
+        completion.finish_reason,
+        why,
+        model_version=completion.model,
+        document_type=asked.document_type.name,
+    )
 
 
 def _leaves(completion: Completion, asked: Asked, start: int, *, cut: bool) -> Iterator[RawLeaf]:

@@ -250,6 +250,8 @@ def score_answer(row: Evaluation, document_type: DocumentType) -> DocumentScore:
         schema_valid=bool(row.schema_valid),
         duration_seconds=row.duration_seconds,
         failed=row.record is None,
+        # Whoever answers says of the model's own words whether they fit; there were none.
+        unserved=row.record is None and row.schema_valid is None,
     )
 
 

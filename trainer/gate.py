@@ -6,6 +6,7 @@ can be stored, read and made again (`decide_again`).
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 from trainer.profile import GateSection
@@ -13,6 +14,9 @@ from trainer.scores import Scores
 from trainer.significance import Estimate, bootstrap_mean
 
 _ROUNDING = 1e-9  # a fall of exactly the tolerance is not more than it
+# So many more documents than the candidate the champion may leave without being able to answer.
+_LEAST_UNSERVED = 1
+_UNSERVED_RATIO = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,8 @@ class Check:
     """One condition of the gate.
 
     Attributes:
-        name: "documents", "gain", "type", "field", "golden", "schema", "latency", or "unjudged".
+        name: "documents", "answers", "gain", "type", "field", "golden", "schema", "latency", or
+            "unjudged".
         passed: whether it holds.
         reason: a sentence with the figures. Scores are told as points of 100.
     """
@@ -86,6 +91,14 @@ def decide(
     A fall is judged by what was seen, not by what is certain: a document type must not get worse
     because it is rare.
 
+    A document without an answer scores 0, so a candidate that does not come up loses. A champion
+    that does not come up must not lose: where it left more documents than the candidate without
+    being able to answer, by more than one and more than 5 % of a set, nothing is decided. What the
+    model wrote and nobody could read is not among these; that is its answer.
+
+    Times are compared by their medians over the documents that both answered: the version that is
+    asked first in a run answers its first documents with a cold engine.
+
     Args:
         champion: its answers to the holdout.
         candidate: its answers to the same documents.
@@ -104,6 +117,7 @@ def decide(
     fields = list(_changes(champion.by_field(), candidate.by_field(), rules, seed))
     checks = [
         _enough(gain, rules),
+        *_answers(champion, candidate, golden),
         _better(gain, rules),
         *_no_fall("type", types, rules.type_tolerance, rules),
         *_no_fall("field", fields, rules.field_tolerance, rules),
@@ -196,6 +210,36 @@ def _enough(gain: _Change | None, rules: GateSection) -> Check:
     )
 
 
+def _answers(
+    champion: Scores, candidate: Scores, golden: Mapping[str, tuple[Scores, Scores]]
+) -> Iterator[Check]:
+    """One check for each set that the champion could not be asked, or one for all."""
+    sets = [("the holdout", champion, candidate)]
+    sets += [(f"the golden set {name}", *golden[name]) for name in sorted(golden)]
+    faults = [
+        Check(
+            "answers",
+            passed=False,
+            reason=f"The champion could not answer {before.unserved_count} of "
+            f"{len(before.documents)} documents of {name}, the candidate {after.unserved_count}; "
+            "a candidate must not win by that. See the errors of the run's evaluations.",
+        )
+        for name, before, after in sets
+        if before.unserved_count - after.unserved_count
+        > max(_LEAST_UNSERVED, _UNSERVED_RATIO * len(before.documents))
+    ]
+    yield from faults
+    if not faults:
+        left = sum(before.unserved_count for _, before, _ in sets)
+        also = sum(after.unserved_count for *_, after in sets)
+        yield Check(
+            "answers",
+            passed=True,
+            reason=f"Both versions could be asked: the champion could not answer {left} documents, "
+            f"the candidate {also}.",
+        )
+
+
 def _better(gain: _Change | None, rules: GateSection) -> Check:
     if gain is None:
         return Check("gain", passed=False, reason="No document has a score, so there is no gain.")
@@ -275,7 +319,11 @@ def _schema(champion: Scores, candidate: Scores, rules: GateSection) -> Check:
 
 
 def _latency(champion: Scores, candidate: Scores, rules: GateSection) -> Check:
-    """Over the documents that both answered, so that giving up on long ones is not fast."""
+    """Over the documents that both answered, so that giving up on long ones is not fast.
+
+    The median: the first answers of a run come from a cold engine, and one of ten seconds among
+    twelve would hide, or make, a difference.
+    """
     times = {entry.key: entry.duration_seconds for entry in candidate.documents}
     pairs = [
         (entry.duration_seconds, after)
@@ -286,13 +334,13 @@ def _latency(champion: Scores, candidate: Scores, rules: GateSection) -> Check:
         return Check(
             "latency", passed=False, reason="No document was answered by both, so no time is known."
         )
-    before, after = (sum(column) / len(pairs) for column in zip(*pairs, strict=True))
+    before, after = (median(column) for column in zip(*pairs, strict=True))
     passed = after <= before * rules.latency_ratio + _ROUNDING
     said = "holds" if passed else "grew too much"
     return Check(
         "latency",
         passed,
-        f"The mean time of an answer {said}: {before:.2f} s to {after:.2f} s "
+        f"The median time of an answer {said}: {before:.2f} s to {after:.2f} s "
         f"(at most {rules.latency_ratio:g} times as long).",
     )
 

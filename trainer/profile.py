@@ -160,7 +160,7 @@ class GateSection(Section):
         field_tolerance: most that the mean score of a field may fall.
         least_field_documents: a type or field seen less often is reported, not judged.
         schema_valid_tolerance: most that the share of schema-valid answers may fall.
-        latency_ratio: most that the mean time of an answer may grow, as a factor.
+        latency_ratio: most that the median time of an answer may grow, as a factor.
     """
 
     least_documents: Positive

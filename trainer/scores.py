@@ -23,6 +23,8 @@ class DocumentScore:
         schema_valid: whether the answer was a record of its type.
         duration_seconds: of the whole extraction; None where there was no answer.
         failed: there is no record at all; every field scores 0.
+        unserved: it failed, and not by what the model wrote: the version did not come up, or it was
+            not asked or refused the document.
     """
 
     document: str
@@ -32,6 +34,7 @@ class DocumentScore:
     schema_valid: bool
     duration_seconds: float | None = None
     failed: bool = False
+    unserved: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -78,6 +81,11 @@ class Scores:
     def error_count(self) -> int:
         """Documents without a record."""
         return sum(document.failed for document in self.documents)
+
+    @property
+    def unserved_count(self) -> int:
+        """Documents without a record for which the model's own words are not to blame."""
+        return sum(document.unserved for document in self.documents)
 
     def by_document(self) -> dict[str, float]:
         """Document -> its score; the mean where it was asked as several types."""

@@ -8,8 +8,7 @@ all of it.
                    between base and adapter, on CPU, in a pause as above (`mixes_base_and_adapters`)
     second-engine  a second server starts with the new version, then new requests go there
 
-What is tried on a version before it may answer is `smoke.py`; what the servers do is `local.py` and
-`remote.py`.
+What a version has to pass is `smoke.py`; what the servers do is `local.py` and `remote.py`.
 """
 
 import asyncio
@@ -100,7 +99,7 @@ class SwappingEngine:
         server: what serves it, not started: a `LocalEngine` of `LocalOptions.serving(model, base)`,
             or a `RemoteEngine`.
         base: what adapters are made for, where adapters shall be served.
-        smoke: what a version must pass before anybody else may ask it.
+        smoke: what a version must pass first.
         drain_timeout_seconds: a reload is given up where requests under way take longer; those that
             wait meanwhile go on with the old version.
         retire_timeout_seconds: how long an old version in a server or adapter of its own may take

@@ -177,6 +177,7 @@ async def restart_prediction(
     *,
     state: State = State.RUNNING,
     options: Mapping[str, Any] | None = None,
+    document_type: str | None = None,
 ) -> bool:
     """Begin a failed prediction anew; false if it is not failed, so that of many one begins.
 
@@ -186,6 +187,7 @@ async def restart_prediction(
         prediction_id: which.
         state: queued or running.
         options: the new ones; None keeps the old.
+        document_type: as it was asked for, "auto" again; None keeps what is known.
     """
     query = (
         update(Prediction)
@@ -199,7 +201,11 @@ async def restart_prediction(
             error=None,
             finished_at=None,
             timings=None,
+            model_version=None,
+            finish_reason=None,
+            schema_valid=None,
             **({} if options is None else {"options": dict(options)}),
+            **({} if document_type is None else {"document_type": document_type}),
         )
         .returning(Prediction.id)
         .execution_options(synchronize_session=False)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, text
 
+from db.queries.live import LiveCounts, live_counts
 from db.sessions import make_engine, make_sessions
 from db.tables import Document, Prediction, Scope
 from extraction.engine import EngineStatus
@@ -267,6 +268,28 @@ async def test_an_answer_that_is_no_record_fails_the_row(database_url: str, tmp_
         assert response.json()["type"] == "/problems/unparseable-record"
         failed = await up.client.get(f"/predictions/{response.json()['prediction_id']}")
         assert failed.json()["state"] == "failed"
+        # It counts against the version that wrote it, as an answer to the type that was decided.
+        assert (failed.json()["model_version"], failed.json()["document_type"]) == (
+            up.engine.model,
+            "receipt",
+        )
+        async with up.sessions() as session:
+            counts = await live_counts(session, up.engine.model)
+        assert counts.by_document_type == {"receipt": LiveCounts(1, 0, 0, 0)}
+
+
+async def test_a_failed_prediction_that_is_tried_again_forgets_who_failed(
+    database_url: str, tmp_path: Path
+) -> None:
+    async with serving(database_url, tmp_path, engine=FakeEngine("no json")) as up:
+        headers = {"idempotency-key": "again"}
+        refused = await up.client.post("/extract", **form(), headers=headers)
+        prediction_id = refused.json()["prediction_id"]
+        up.engine.become(EngineStatus.FAILED, "it was killed")
+        assert (await up.client.post("/extract", **form(), headers=headers)).status_code == 503
+        failed = (await up.client.get(f"/predictions/{prediction_id}")).json()
+        assert (failed["state"], failed["document_type"]) == ("failed", "auto")
+        assert (failed["model_version"], failed["schema_valid"]) == (None, None)
 
 
 async def test_our_own_fault_fails_the_row(up: Serving) -> None:

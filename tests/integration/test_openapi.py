@@ -6,13 +6,14 @@ A real server on loopback, a real PostgreSQL, a fake engine. Few examples, alway
     FUZZ_EXAMPLES=1000 python -m pytest tests/integration/test_openapi.py --timeout 0
 """
 
+import asyncio
 import base64
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import psycopg
@@ -39,6 +40,11 @@ from api.app import create_app
 from api.settings import Settings
 from db.blobs import BlobStore
 from db.embedded import EmbeddedPostgres
+from db.queries.corrections import NewCorrection, add_correction
+from db.queries.keys import ensure_tenant
+from db.queries.quarantine import hold
+from db.sessions import make_engine, make_sessions
+from db.tables import Verdict
 from tests.factories_api import KEY, TRAITS, document, form, make_extractor, receipt_engine
 from tests.factories_models import write_version
 from tests.probes import serving_in_thread
@@ -105,6 +111,19 @@ class Served:
 
     url: str
     predictions: tuple[str, ...]
+    held: str
+
+
+async def hold_one(database_url: str, prediction_id: str) -> str:
+    """A correction that came by no key of ours waits for a second person."""
+    engine = make_engine(database_url)
+    async with make_sessions(engine).begin() as session:
+        owner = await ensure_tenant(session, "default")
+        new = NewCorrection(UUID(prediction_id), Verdict.CORRECTED, {"total": "1.00"}, "eve")
+        correction = await add_correction(session, owner.id, new)
+        await hold(session, correction, [{"rule": "contradicts-page", "detail": "total"}])
+    await engine.dispose()
+    return str(correction.id)
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +148,8 @@ def served(
         said = {"prediction_id": found[0], "verdict": "corrected", "record": {"total": "1.00"}}
         assert client.post("/feedback", json=said).status_code == 201
         assert client.put("/document-types/note", json=NOTE).status_code == 201
-        yield Served(url, tuple(found))
+        held = asyncio.run(hold_one(postgres.url_of(name), found[1]))
+        yield Served(url, tuple(found), held)
 
 
 def lead_deeper(case: Case[Any], data: st.DataObject, served: Served) -> None:
@@ -142,6 +162,7 @@ def lead_deeper(case: Case[Any], data: st.DataObject, served: Served) -> None:
         known = doomed
     there: dict[str, Any] = {
         "prediction_id": known,
+        "correction_id": served.held,
         "index": 0,
         "name": data.draw(st.sampled_from(["note", "receipt"]), label="name"),
         "slug": "not-found",
@@ -164,6 +185,9 @@ def lead_deeper(case: Case[Any], data: st.DataObject, served: Served) -> None:
     }
     for name in existing.keys() & sent.keys():
         sent[name] = existing[name]
+    if "verdict" in sent:
+        # Which fields there are, and that they come with one verdict alone, no schema here says.
+        sent["record"] = {"total": "1.00"} if sent["verdict"] == "corrected" else None
 
 
 @pytest.mark.parametrize(("label", "mode"), CASES)

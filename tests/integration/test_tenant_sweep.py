@@ -7,11 +7,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 
+from db.queries.corrections import get_correction
+from db.queries.quarantine import hold
 from db.tables import Correction, Document, Prediction, Scope
 from tests.factories_api import Serving, body, document, form, serving
 from tests.probes import count_rows, problem_in
@@ -60,6 +62,12 @@ class Victim:
         said = {"prediction_id": self.prediction, "verdict": "corrected", "reviewer": "ann"}
         given = await self.up.client.post("/feedback", json={**said, "record": {"total": "1.00"}})
         assert given.status_code == 201
+        self.correction = given.json()["id"]
+        async with self.up.sessions.begin() as session:
+            correction = await get_correction(
+                session, await self.up.tenant_id(), UUID(self.correction)
+            )
+            await hold(session, correction, [{"rule": "contradicts-page", "detail": "total"}])
         assert (await self.up.client.put("/document-types/note", json=NOTE)).status_code == 201
 
     async def everything(self) -> list[Any]:
@@ -69,6 +77,7 @@ class Victim:
             f"/feedback/{self.prediction}",
             "/predictions",
             "/feedback",
+            "/quarantine",
             "/document-types",
             f"/predictions/{self.prediction}/pages/0",
         )
@@ -95,6 +104,10 @@ async def test_every_route_hides_what_is_anothers(
         ("GET", "/predictions/{prediction_id}/pages/{index}"): (f"/predictions/{mine}/pages/0", {}),
         ("GET", "/feedback/{prediction_id}"): (f"/feedback/{mine}", {}),
         ("POST", "/feedback"): ("/feedback", {"json": said}),
+        ("POST", "/quarantine/{correction_id}"): (
+            f"/quarantine/{victim.correction}",
+            {"json": {"decision": "accept"}},
+        ),
         ("GET", "/document-types/{name}"): ("/document-types/note", {}),
         ("DELETE", "/document-types/{name}"): ("/document-types/note", {}),
     }
@@ -102,6 +115,7 @@ async def test_every_route_hides_what_is_anothers(
     apart = {
         ("GET", "/predictions"),
         ("GET", "/feedback"),
+        ("GET", "/quarantine"),
         ("GET", "/document-types"),
         ("PUT", "/document-types/{name}"),
         ("POST", "/extract"),
@@ -119,16 +133,19 @@ async def test_every_route_hides_what_is_anothers(
         slug = "not-found" if "document-types" not in path else "unknown-document-type"
         problem = problem_in(refused, 404, slug)
         nobody = str(uuid4())
-        other: dict[str, Any] = {"json": {**said, "prediction_id": nobody}} if arguments else {}
-        absent = await stranger.request(
-            method, path.replace(mine, nobody).replace("note", "never"), **other
-        )
+        other: dict[str, Any] = {}
+        if arguments:
+            sent = arguments["json"].items()
+            other = {"json": {name: nobody if v == mine else v for name, v in sent}}
+        elsewhere = path.replace(mine, nobody).replace(victim.correction, nobody)
+        absent = await stranger.request(method, elsewhere.replace("note", "never"), **other)
         assert problem.keys() == absent.json().keys()
         for conditional in ({"if-none-match": "*"}, {"range": "bytes=0-1"}):
             again = await stranger.request(method, path, headers=conditional, **arguments)
             assert again.status_code == 404
-    for path in ("/predictions", "/feedback"):
-        assert (await stranger.get(path)).json()[path[1:].replace("feedback", "corrections")] == []
+    lists = {"/predictions": "predictions", "/feedback": "corrections", "/quarantine": "held"}
+    for path, name in lists.items():
+        assert (await stranger.get(path)).json()[name] == []
     types = (await stranger.get("/document-types")).json()["document_types"]
     assert {entry["name"] for entry in types} == {"receipt", "passport"}
     assert (await stranger.get("/document-types/note?version=1")).status_code == 404

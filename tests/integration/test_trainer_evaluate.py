@@ -8,6 +8,7 @@ import asyncio
 import sys
 import textwrap
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -159,15 +160,18 @@ async def test_errors_and_invalid_answers_score_zero(evaluating: Evaluating) -> 
         for number, row in enumerate(rows):
             if number == 0:
                 answer(row, None, valid=None, error="prompt-too-long: the page has too many lines")
+            elif number == 1:
+                answer(row, None, valid=False, error="unparseable-record: no JSON object")
             else:
                 answer(row, {"total": 9}, valid=False)
     """
-    evaluating.items = evaluating.items[:2]
+    evaluating.items = [replace(entry, set_name="holdout") for entry in evaluating.items]
     found = (await evaluating(body, ("old",)))["old", "holdout"]
-    assert sorted(entry.score for entry in found.documents) == [0.0, 0.5]
-    (failed,) = [entry for entry in found.documents if entry.failed]
-    assert failed.fields == {"total": 0.0, "merchant_name": 0.0, "discount_total": 0.0}
-    assert (found.error_count, found.schema_valid_ratio) == (1, 0.0)
+    assert sorted(entry.score for entry in found.documents) == [0.0, 0.0, 0.5]
+    for failed in [entry for entry in found.documents if entry.failed]:
+        assert failed.fields == {"total": 0.0, "merchant_name": 0.0, "discount_total": 0.0}
+    # What the model wrote is its answer; a document that it was not asked is none.
+    assert (found.error_count, found.unserved_count, found.schema_valid_ratio) == (2, 1, 0.0)
 
 
 async def test_a_command_that_dies_is_started_once_more_and_goes_on(evaluating: Evaluating) -> None:

@@ -59,6 +59,10 @@ def test_a_clearly_better_candidate_passes_and_says_why() -> None:
     assert decision.reasons == (
         "12 documents of the holdout have a score, enough to judge (at least 8).",
         (
+            "Both versions could be asked: the champion could not answer 0 documents, "
+            "the candidate 0."
+        ),
+        (
             "The mean score went from 41.7 to 79.2 points; with 90% confidence the gain is at "
             "least +29.2, above the margin of 0.0."
         ),
@@ -75,7 +79,7 @@ def test_a_clearly_better_candidate_passes_and_says_why() -> None:
             "The share of schema-valid answers holds: 100.0% to 100.0% (tolerance 2.0 points; "
             "no answer came 0 and 0 times)."
         ),
-        "The mean time of an answer holds: 2.00 s to 2.00 s (at most 1.5 times as long).",
+        "The median time of an answer holds: 2.00 s to 2.00 s (at most 1.5 times as long).",
     )
 
 
@@ -183,7 +187,10 @@ def test_fewer_valid_answers() -> None:
 def test_a_slower_candidate_is_measured_where_both_answered() -> None:
     slow = altered(NEW, lambda old: changed(old, duration_seconds=3.1))
     assert decide(OLD, slow, {}, RULES, seed=1).failures == (
-        "The mean time of an answer grew too much: 2.00 s to 3.10 s (at most 1.5 times as long).",
+        (
+            "The median time of an answer grew too much: 2.00 s to 3.10 s "
+            "(at most 1.5 times as long)."
+        ),
     )
     # It gives up on the document that takes long, which must not make it look fast.
     before = altered(
@@ -196,6 +203,83 @@ def test_a_slower_candidate_is_measured_where_both_answered() -> None:
         "grew too much: 1.00 s" in why
         for why in decide(before, giving_up, {}, RULES, seed=1).failures
     )
+
+
+def test_a_cold_start_is_not_the_versions_fault() -> None:
+    """The first version of a run is the champion; a slow first answer must not excuse another."""
+
+    def cold(scores: Scores, first: float) -> Scores:
+        return altered(
+            scores,
+            lambda old: changed(old, duration_seconds=first) if old.document[-2:] == " 0" else old,
+            scores.version,
+        )
+
+    assert decide(cold(OLD, 2.0), cold(NEW, 60.0), {}, RULES, seed=1).passed
+    slow = altered(NEW, lambda old: changed(old, duration_seconds=3.1))
+    (why,) = decide(cold(OLD, 60.0), slow, {}, RULES, seed=1).failures
+    assert why.startswith("The median time of an answer grew too much: 2.00 s to 3.10 s")
+
+
+def silenced(scores: Scores, count: int, *, unserved: bool) -> Scores:
+    """The first so many documents without a record."""
+    documents = tuple(
+        changed(
+            old,
+            fields=dict.fromkeys(old.fields, 0.0),
+            schema_valid=False,
+            duration_seconds=None,
+            failed=True,
+            unserved=unserved,
+        )
+        if number < count
+        else old
+        for number, old in enumerate(scores.documents)
+    )
+    return Scores(scores.version, scores.set_name, documents)
+
+
+def failed_checks(decision: Any) -> list[str]:
+    return [check["name"] for check in decision.inputs["checks"] if not check["passed"]]
+
+
+def test_a_champion_that_could_not_be_asked_does_not_lose() -> None:
+    good = receipts([0.8] * 40, "new")
+    same = receipts([0.8] * 40, "old")
+    # 5 % of 40 are 2; only what is above that stands against a decision.
+    assert "answers" not in failed_checks(
+        decide(silenced(same, 2, unserved=True), good, {}, RULES, seed=1)
+    )
+    half = decide(silenced(same, 20, unserved=True), good, {}, RULES, seed=1)
+    assert failed_checks(half) == ["answers"], "by its score alone the candidate has won"
+    assert half.failures == (
+        (
+            "The champion could not answer 20 of 40 documents of the holdout, the candidate 0; a "
+            "candidate must not win by that. See the errors of the run's evaluations."
+        ),
+    )
+    assert failed_checks(decide(silenced(same, 3, unserved=True), good, {}, RULES, seed=1))
+    # Documents that no version can read are nobody's fault.
+    both = [silenced(scores, 20, unserved=True) for scores in (same, good)]
+    assert "answers" not in failed_checks(decide(both[0], both[1], {}, RULES, seed=1))
+    # Nor may it hide in a large golden set, or the other way round.
+    golden = {"till": (silenced(OLD, 2, unserved=True), NEW)}
+    assert failed_checks(decide(OLD, NEW, golden, RULES, seed=1)) == ["answers"]
+    assert decide(OLD, NEW, {"till": (silenced(OLD, 1, unserved=True), NEW)}, RULES, seed=1).passed
+
+
+def test_a_champion_that_writes_no_records_does_lose() -> None:
+    garbled = silenced(receipts([0.8] * 40, "old"), 20, unserved=False)
+    assert decide(garbled, receipts([0.8] * 40, "new"), {}, RULES, seed=1).passed
+
+
+def test_a_candidate_that_could_not_be_asked_does_not_win() -> None:
+    for unserved in (True, False):
+        lost = silenced(NEW, 12, unserved=unserved)
+        decision = decide(OLD, lost, {"till": (OLD, lost)}, RULES, seed=1)
+        assert {"gain", "type", "field", "golden", "schema", "latency"} <= set(
+            failed_checks(decision)
+        )
 
 
 def test_different_documents_are_our_own_bug() -> None:

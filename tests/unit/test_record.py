@@ -103,6 +103,8 @@ def test_what_is_no_answer(text: str, why: str, finish_reason: str) -> None:
     with pytest.raises(UnparseableRecord) as caught:
         parse_record(completion(text, finish_reason), ASKED)
     assert caught.value.finish_reason == finish_reason, why
+    assert caught.value.model_version == completion(text, finish_reason).model
+    assert caught.value.document_type == ASKED.document_type.name
     assert "9.00" not in str(caught.value)
 
 
@@ -146,6 +148,7 @@ def test_an_answer_that_was_cut_before_its_first_value(text: str) -> None:
     with pytest.raises(UnparseableRecord) as caught:
         parse_record(completion(text, "length"), ASKED)
     assert caught.value.finish_reason == "length"
+    assert caught.value.model_version == completion(text, "length").model
 
 
 def test_every_cut_of_an_answer_gives_a_part_of_it_or_an_error() -> None:
