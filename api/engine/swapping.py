@@ -102,8 +102,7 @@ class SwappingEngine:
         smoke: what a version must pass first.
         drain_timeout_seconds: a reload is given up where requests under way take longer; those that
             wait meanwhile go on with the old version.
-        retire_timeout_seconds: how long an old version in a server or adapter of its own may take
-            for its last requests; nobody waits for it.
+        retire_timeout_seconds: how long an old version's last requests may take otherwise.
         start_timeout_seconds: how long a second server may take to start.
     """
 
