@@ -79,7 +79,7 @@ class Settings(StorageSettings):
         description="Take versions as adapters of one base model (GPU); off: as merged weights.",
     )
     engine_max_adapter_rank: int = Field(
-        64, description="The highest rank of an adapter: 1, 8, 16, 32, 64, 128, 256, 320 or 512."
+        256, description="The highest rank of an adapter: 1, 8, 16, 32, 64, 128, 256, 320 or 512."
     )
     engine_arguments: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Further arguments of the vLLM server, separated by commas."

@@ -2,7 +2,7 @@
 
     <data>/training/<run id>/
         profile.json      what it was told
-        manifest.json     what it learns from
+        material.json     what it learns from, as ids and hashes
         examples.jsonl    the rows, as the trainers take them
         sft/ grpo-0/ ...  a stage each: task.json, progress.json, done.json, log, adapter/
         report.html

@@ -63,13 +63,15 @@ def write_version(
     traits: dict[str, Any] = {
         name: card[name] for name in ("style", "sees_images", "special_tokens") if name in card
     }
-    traits["base"] = card["base"] if (champion / ADAPTER).is_dir() else card["version"]
-    traits["base_folder"] = base_of(champion)
+    # An adapter is served beside the weights that the engine holds: a merged champion's own.
+    stacks = (champion / ADAPTER).is_dir() and (
+        form == "merged" or card.get("form", "merged") == "adapter"
+    )
+    traits["base"] = card["base"] if stacks else card["version"]
+    traits["base_folder"] = base_of(champion) if stacks else str(champion.resolve())
     traits["capitals"] = bool(card.get("capitals", False)) if capitals is None else capitals
     traits["form"] = form
-    parts = [(adapter, 1.0)]
-    if (champion / ADAPTER).is_dir():
-        parts.insert(0, (champion / ADAPTER, 1.0))
+    parts = [(champion / ADAPTER, 1.0), (adapter, 1.0)] if stacks else [(adapter, 1.0)]
     rank_error = _add(parts, total, most_rank, scratch, traits["base"])
     version = _name(card, traits, total)
     folder = versions / version

@@ -125,6 +125,21 @@ def test_the_adapter_form_holds_no_weights_of_the_base(champion: Path, tmp_path:
     assert opened.form == "adapter"
 
 
+def test_an_adapter_after_a_merged_champion_has_that_champion_as_its_base(
+    champion: Path, tmp_path: Path
+) -> None:
+    first = write(champion, make_adapter(champion, tmp_path / "one", 3), tmp_path)
+    new = make_adapter(champion, tmp_path / "two", 4)
+    second = write(first.folder, new, tmp_path, form="adapter")
+    assert read_card(second.folder)["base"] == first.version, "what the engine holds"
+    assert json.loads((second.folder / "adapter" / "adapter_config.json").read_text())["r"] == 4
+    third = write(
+        second.folder, make_adapter(champion, tmp_path / "x", 5), tmp_path, form="adapter"
+    )
+    assert read_card(third.folder)["base"] == first.version
+    assert json.loads((third.folder / "adapter" / "adapter_config.json").read_text())["r"] == 8
+
+
 def test_a_policy_starts_from_the_champion_with_its_adapter(champion: Path, tmp_path: Path) -> None:
     first = write(champion, make_adapter(champion, tmp_path / "one", 3), tmp_path)
     section = load_profile("small").adapter.model_copy(update={"dtype": "float32"})
