@@ -5,9 +5,9 @@
 FOLDER holds SROIE's `receipts.jsonl` and images. The first champion has seen generated receipts
 alone (it is trained here, once). Receipts 000-399 go through `/extract` and are corrected through
 `/feedback` with the task's answers; after each size `docloop train` runs a cycle; then the champion
-of before, the SFT adapter, the first GRPO run and the soup answer receipts 400-499, which no cycle has
-seen and nothing was chosen by, with the serving code. What is done is kept in --work: started again
-it goes on.
+of before, the SFT adapter, the first GRPO run and the soup answer receipts 400-499 with the serving
+code. No cycle has seen these, and nothing was chosen by them. What is done is kept in --work:
+started again it goes on.
 """
 
 import argparse
