@@ -140,7 +140,7 @@ def _flow(axes: Axes, traffic: Mapping[str, Any]) -> None:
         axes.axvline(traffic["swap_at"] / 60, color=INK, linewidth=1, linestyle=":")
     axes.set_ylim(0, 1.3 * max((row["seconds"] for row in rows), default=1.0))
     axes.set_xlabel("minutes since the background requests began")
-    title = f"{traffic['sent']} background requests, {traffic['failed']} failed; seconds each"
+    title = f"{traffic['sent']} requests meanwhile, {traffic['failed']} failed: seconds"
     axes.set_title(title, loc="left", color=INK, fontsize=12)
     axes.legend(loc="upper left", fontsize=8.5)
 

@@ -16,7 +16,7 @@ import httpx
 import psutil
 from PIL import Image, ImageDraw
 
-from api.engine import child as tie
+from db import tether
 from db.cluster import read_postmaster
 
 KEY = "dl_key-of-the-benches-and-faults"
@@ -96,7 +96,7 @@ class RunningService:
         self.data.mkdir(parents=True, exist_ok=True)
         with (self.data / "serve.log").open("ab") as log:
             # Ends with us, however we end; its engine and its Postgres end with it.
-            tied = [sys.executable, "-I", str(tie.__file__), str(os.getpid())]
+            tied = [sys.executable, "-I", tether.__file__, str(os.getpid()), "0"]
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 [*tied, sys.executable, "-m", "api.cli", "serve"],
                 cwd=self.data,  # no .env of the folder that a bench is started in

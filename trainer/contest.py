@@ -152,5 +152,6 @@ class Contest:
                 self.items,
                 log_file=self.run.folder / "evaluate.log",
                 report=stage.update,
+                niceness=self.run.profile.niceness,
             )
         return {version: found for (version, _), found in scores.items()}

@@ -229,6 +229,7 @@ async def _judge(run: Run, material: Material, chosen: Contestant) -> Judgement:
             [*material.gate, *golden],
             log_file=run.folder / "evaluate.log",
             report=stage.update,
+            niceness=run.profile.niceness,
         )
 
     def of(version: str, set_name: str) -> Scores:

@@ -135,6 +135,7 @@ async def evaluate(
     *,
     log_file: Path,
     report: Callable[[int, int], None] | None = None,
+    niceness: int = 0,
     command: Sequence[str] = COMMAND,
     poll_seconds: float = POLL_SECONDS,
     stall_seconds: float = STALL_SECONDS,
@@ -151,6 +152,7 @@ async def evaluate(
         items: what is asked. Of two that ask the same of a document the first counts.
         log_file: gets what the command prints.
         report: hears (answered, asked) from time to time.
+        niceness: how far the answering engine steps back behind the service's own.
         command: answers the pending questions of the run whose id is appended.
         poll_seconds: between two looks at how far it is.
         stall_seconds: without any answer for so long, the command counts as dead.
@@ -173,7 +175,7 @@ async def evaluate(
     for _ in range(ATTEMPTS):
         if not await answering.count_left():
             break
-        process = CycleProcess(log_file, niceness=0)
+        process = CycleProcess(log_file, niceness)
         status = await answering.run(
             process, [*command, str(run_id)], poll_seconds=poll_seconds, stall_seconds=stall_seconds
         )

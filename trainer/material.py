@@ -71,7 +71,11 @@ class Material:
         """Removes what holds the documents' text and pages; ids and hashes stay."""
         self.examples.unlink(missing_ok=True)
         shutil.rmtree(self.examples.with_name(_PAGES), ignore_errors=True)
-        kept = {"items": [], "capitals": self.capitals, "manifest": dict(self.manifest)}
+        kept: dict[str, Any] = {
+            "items": [],
+            "capitals": self.capitals,
+            "manifest": dict(self.manifest),
+        }
         write_json(self.examples.with_name(_MATERIAL), kept)
 
 

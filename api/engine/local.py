@@ -12,13 +12,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from api.engine import child
 from api.engine.client import ChatClient, EngineLost
 from api.engine.group import end_group, ending, free_port
 from api.engine.options import SERVED_NAME, LocalOptions
 from api.engine.server import Smoke, VersionNotServed
 from api.engine.start_log import StartLog
 from api.engine.weights import load_adapter, load_weights, unload_adapter
+from db import tether
 from extraction.engine import (
     Completion,
     EngineRefused,
@@ -322,7 +322,8 @@ class LocalEngine:
         port = free_port()
         self._log.begin()
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", str(Path(child.__file__)), str(os.getpid())),
+            # As nice as this process is, also as a session of its own; it cannot outlive us.
+            *(sys.executable, "-I", tether.__file__, str(os.getpid()), "0"),
             *self._options.arguments(port),
             env=self._options.environment(self.api_key),
             stdin=asyncio.subprocess.DEVNULL,
