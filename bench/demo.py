@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 from running_service import KEY, RunningService
 
+from db import tether
 from trainer.significance import bootstrap_mean
 from trainer.synth.tickets import TICKET_FIELDS
 
@@ -146,9 +147,12 @@ async def train(service: RunningService, profile: Path) -> int:
     }
     docloop = Path(sys.executable).parent / "docloop"
     process = await asyncio.create_subprocess_exec(
+        # It ends with the demo, however that ends.
+        *(sys.executable, "-I", tether.__file__, str(os.getpid()), "0"),
         *(str(docloop), "train", "--profile", str(profile), "--yes"),
         cwd=service.data,
         env=environment,
+        start_new_session=True,
     )
     try:
         return await process.wait()
