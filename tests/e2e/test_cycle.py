@@ -86,8 +86,10 @@ async def _look_at(data: Path) -> None:
     assert candidate.training_run_id == run.id
     assert {row.part for row in examples} == {"train", "holdout"}
     assert saw == [run.id]
-    # SFT, two ingredients, and their soup; what was not chosen is marked so.
-    assert len(models) == 5
+    # SFT, two ingredients, and their soup; one whose rewards were all alike is the SFT model still.
+    versions = (run.metrics or {})["versions"]
+    assert versions.keys() == {"sft", "grpo-0", "grpo-1", "soup-0+1"}
+    assert {m.id for m in models} == {CHAMPION, *versions.values()}
     left = [m for m in models if m.id not in {CHAMPION, candidate.id}]
     assert {m.state for m in left} == {ModelState.REJECTED}
     opened = open_model_folder(Path(candidate.path), expected=candidate.id, require_hashes=True)
