@@ -27,6 +27,7 @@ from extraction.errors import DocloopError
 from trainer.profile import Profile
 from trainer.run import CycleFolders
 from trainer.schedule import MOST_ATTEMPTS, Choice, choose
+from trainer.stage import DONE, MATERIAL
 
 if TYPE_CHECKING:
     from trainer.cycle import CycleOutcome
@@ -275,11 +276,20 @@ async def _note_end(sessions: async_sessionmaker[AsyncSession], training: Path, 
 
 
 def _read_count(training: Path, run_id: UUID) -> int:
+    """How often the run ended by a fault since it last got on: each finished stage begins anew."""
+    folder = training / str(run_id)
     try:
-        return int((training / str(run_id) / _ATTEMPTS).read_text())
+        count, finished = (folder / _ATTEMPTS).read_text().split()
+        return int(count) if int(finished) == _finished_count(folder) else 0
     except (OSError, ValueError):
         return 0
 
 
 def _write_count(training: Path, run_id: UUID, count: int) -> None:
-    (training / str(run_id) / _ATTEMPTS).write_text(str(count))
+    folder = training / str(run_id)
+    (folder / _ATTEMPTS).write_text(f"{count} {_finished_count(folder)}")
+
+
+def _finished_count(folder: Path) -> int:
+    """Stages that need not be run again, the run's material among them."""
+    return len(list(folder.glob(f"*/{DONE}"))) + (folder / MATERIAL).exists()

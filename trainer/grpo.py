@@ -18,6 +18,7 @@ from trainer.policy import Policy
 from trainer.profile import GrpoSection, Level, RewardsSection
 from trainer.rewards import TokenizerDecode, make_rewards
 from trainer.shared_prompt import SharedPromptTrainer
+from trainer.stage import newest_checkpoint
 
 
 def train_grpo(
@@ -105,7 +106,7 @@ def train_grpo(
         processing_class=policy.processor,
         callbacks=list(callbacks),
     )
-    trainer.train(resume_from_checkpoint=any(out.glob("checkpoint-*")))
+    trainer.train(resume_from_checkpoint=newest_checkpoint(out))
     trainer.save_model(str(out / "adapter"))
     history: list[dict[str, Any]] = trainer.state.log_history
     return history

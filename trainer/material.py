@@ -23,11 +23,10 @@ from trainer.evaluate import EvaluationItem
 from trainer.rewards import Task, encode_task
 from trainer.run import Run
 from trainer.spelling_habit import answers_in_capitals
-from trainer.stage import read_json, write_json
+from trainer.stage import MATERIAL, read_json, write_json
 
 _EXAMPLES = "examples.jsonl"
 _PAGES = "pages"
-_MATERIAL = "material.json"
 _ITEMS = TypeAdapter(tuple[EvaluationItem, ...])
 
 
@@ -76,7 +75,7 @@ class Material:
             "capitals": self.capitals,
             "manifest": dict(self.manifest),
         }
-        write_json(self.examples.with_name(_MATERIAL), kept)
+        write_json(self.examples.with_name(MATERIAL), kept)
 
 
 def read_traits(folder: Path) -> ModelTraits:
@@ -93,7 +92,7 @@ def read_traits(folder: Path) -> ModelTraits:
 
 async def gather(run: Run, blobs: BlobStore | None) -> Material:
     """The run's set: as it was fixed, or from the database where the run begins."""
-    kept = read_json(run.folder / _MATERIAL)
+    kept = read_json(run.folder / MATERIAL)
     if kept is None:
         async with run.shown("examples"):
             kept = await _fix(run, blobs)
@@ -122,7 +121,7 @@ async def _fix(run: Run, blobs: BlobStore | None) -> dict[str, Any]:
         "capitals": answers_in_capitals([*dataset.train, *dataset.replay]),
         "manifest": dataset.manifest.as_json(),
     }
-    write_json(run.folder / _MATERIAL, kept)
+    write_json(run.folder / MATERIAL, kept)
     return kept
 
 

@@ -13,6 +13,7 @@ from trl import SFTConfig, SFTTrainer
 
 from trainer.policy import Policy
 from trainer.profile import AdapterSection, SftSection
+from trainer.stage import newest_checkpoint
 
 _IGNORED = -100  # the label of tokens that are not learned
 
@@ -75,7 +76,7 @@ def train_sft(
         processing_class=policy.processor,
         callbacks=list(callbacks),
     )
-    trainer.train(resume_from_checkpoint=any(out.glob("checkpoint-*")))
+    trainer.train(resume_from_checkpoint=newest_checkpoint(out))
     trainer.save_model(str(out / "adapter"))
     history: list[dict[str, Any]] = trainer.state.log_history
     return history

@@ -7,6 +7,7 @@ works in `<out>` and says with `<out>/done.json` that it has ended; started agai
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 from trainer.profile import Profile
 
 DONE = "done.json"
+MATERIAL = "material.json"
 PROGRESS = "progress.json"
 
 
@@ -124,6 +126,20 @@ def _version(task: Mapping[str, Any], profile: Profile, out: Path) -> dict[str, 
         "folder": str(written.folder),
         "rank_error": written.rank_error,
     }
+
+
+def newest_checkpoint(out: Path) -> str | None:
+    """The newest whole checkpoint of a stage; one that a kill left half-written is removed.
+
+    The trainer writes `trainer_state.json` last.
+    """
+    found = sorted(out.glob("checkpoint-*"), key=lambda path: int(path.name.rsplit("-", 1)[1]))
+    while found:
+        newest = found.pop()
+        if read_json(newest / "trainer_state.json") is not None:
+            return str(newest)
+        shutil.rmtree(newest)
+    return None
 
 
 def _settle(profile: Profile) -> None:

@@ -11,7 +11,7 @@ from api.dependencies import DbSession, Services, ServicesDep
 from api.json_body import JSON, parse_model, read_json
 from api.presentation import show_champion, show_decision, show_model, show_promotion
 from api.promotion import Promoter
-from api.schemas import LONGEST_NAME, NO_NUL
+from api.schemas import LONGEST_NAME
 from api.schemas_models import (
     AncestorAnswer,
     CanaryBody,
@@ -28,8 +28,10 @@ from db.tables import ModelVersion, Scope
 
 router = APIRouter(tags=["models"])
 
+_VERSION = r"^[A-Za-z0-9._:+-]+$"
 VersionPath = Annotated[
-    str, Path(min_length=1, max_length=LONGEST_NAME, pattern=NO_NUL, examples=["docloop-1f0c"])
+    str,
+    Path(min_length=1, max_length=LONGEST_NAME, pattern=_VERSION, examples=["docloop-1f0c"]),
 ]
 AdminDep = Annotated[Caller, Depends(require(Scope.ADMIN))]
 

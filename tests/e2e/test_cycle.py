@@ -65,7 +65,7 @@ async def _look_at(data: Path) -> None:
     assert run.state is RunState.DONE
     assert run.candidate_id is not None
     settings = settings_of(data)
-    folder = settings.training_dir / str(run.id)
+    folder = data / "training" / str(run.id)
     page = (folder / "report.html").read_text()
     assert run.candidate_id in page
     assert "http://" not in page.replace("http://www.w3.org", "")
@@ -121,5 +121,5 @@ async def _versions(data: Path) -> dict[str, str]:
     assert run is not None
     assert run.state is RunState.DONE, run.state
     assert isinstance(run.id, UUID)
-    assert (settings_of(data).training_dir / str(run.id) / "sft" / DONE).exists()
+    assert (data / "training" / str(run.id) / "sft" / DONE).exists()
     return dict((run.metrics or {})["versions"])

@@ -77,7 +77,8 @@ async def engine(
     engine = LocalEngine(options(folder, tmp_path_factory.mktemp("logs")), patience_seconds=60)
     await engine.start()
     said = await wait_ready(engine)
-    assert "starting the model process" in said
+    # Looked at from time to time: a busy machine can pass through one phase between two looks.
+    assert {"starting the model process", "loading weights"} & set(said)
     yield engine
     group = [p.pid for p in psutil.process_iter() if _in_group(p.pid, engine.pid)]
     assert len(group) > 1

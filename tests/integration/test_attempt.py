@@ -163,7 +163,7 @@ async def test_a_run_that_kills_its_process_is_given_up(
         raise Killed
 
     run_id = await begin(database.sessions, folders)
-    (folders.training / str(run_id) / "attempts").write_text(f"{MOST_ATTEMPTS}")
+    (folders.training / str(run_id) / "attempts").write_text(f"{MOST_ATTEMPTS} 0")
     cycle = FakeCycle(work=crash)
     with pytest.raises(RunGivenUp):
         await attempt_cycle(database.sessions, profile, folders, run_cycle=cycle)
