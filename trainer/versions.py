@@ -119,7 +119,9 @@ def _save_merged(traits: dict[str, Any], adapter: Path, folder: Path) -> None:
 
 def _name(card: dict[str, Any], traits: dict[str, Any], adapter: Path) -> str:
     """The family's name and 12 hexadecimal digits of the SHA-256 over what decides the answers."""
-    digest = hashlib.sha256(json.dumps(traits, sort_keys=True).encode())
+    # Without the base's folder: the same model has the same name on every machine.
+    telling = {name: value for name, value in traits.items() if name != "base_folder"}
+    digest = hashlib.sha256(json.dumps(telling, sort_keys=True).encode())
     for name in _ADAPTER_FILES:
         digest.update((adapter / name).read_bytes())
     family = str(card["version"]).rsplit("-", 1)[0]
