@@ -1,6 +1,7 @@
 """A trained adapter becomes a folder that the service accepts, named after its content."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,16 @@ def test_the_same_gives_the_same_name_and_another_run_another_folder_never(
     assert read_card(first.folder)["run"] == "run-1"
     assert loud.version != first.version
     assert read_card(loud.folder)["capitals"] is True
+
+
+def test_the_name_is_the_same_wherever_the_folders_lie(champion: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere" / CHAMPION
+    shutil.copytree(champion, elsewhere)
+    names = set()
+    for folder in (champion, elsewhere):
+        adapter = make_adapter(folder, tmp_path / f"of-{folder.parent.name}", 3)
+        names.add(write(folder, adapter, tmp_path / f"to-{folder.parent.name}").version)
+    assert len(names) == 1
 
 
 def test_a_second_cycle_adds_to_the_first_exactly(champion: Path, tmp_path: Path) -> None:
