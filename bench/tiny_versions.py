@@ -1,11 +1,10 @@
 """Tiny random model versions, sealed as a cycle seals them, for benches and tests of the swap."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-from extraction.model_folder import ModelFolder, open_model_folder
+from extraction.model_folder import ModelFolder, file_sha256, open_model_folder
 from trainer.tiny_models import build_idefics3, build_llama
 
 _SPREAD = 0.2  # of the random weights: small ones answer everything alike
@@ -60,7 +59,7 @@ def write_adapter(folder: Path, version: str, base: ModelFolder, *, seed: int) -
 def seal(folder: Path, version: str, **card: Any) -> ModelFolder:
     """Writes the card with the hash of every file, and opens the folder as the service does."""
     files = {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): file_sha256(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != "docloop.json"
     }

@@ -39,7 +39,6 @@ _TOKENIZER_FILES = (
     *("vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja", "chat_template.json"),
     *("preprocessor_config.json", "processor_config.json"),
 )
-_BLOCK_BYTES = 1 << 20
 
 
 class BadModelFolder(DocloopError):
@@ -223,7 +222,7 @@ class _Look:
         for name, sha256 in names.items():
             if name not in files:
                 self.refuse(f"{name} is missing")
-            if _sha256(self.folder / name) != sha256:
+            if file_sha256(self.folder / name) != sha256:
                 self.refuse(f"{name} is not what its {CARD} says (SHA-256)")
 
     def no_programs(self, files: list[str]) -> None:
@@ -345,9 +344,7 @@ def _looks_pickled(path: Path) -> bool:
     return is_pickle or begin == _ZIP
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content in hexadecimal, as a card's "files" has it."""
     with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

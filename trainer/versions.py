@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from extraction.model_folder import file_sha256
 from trainer.policy import ADAPTER, CARD, base_of, load_foundation, read_card
 
 _SERVING_FILES = ("calibration.json", "classifier.json")
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def write_version(
     for name in _SERVING_FILES:
         if (champion / name).is_file():
             shutil.copyfile(champion / name, partial / name)
-    files = {str(path.relative_to(partial)): _sha256(path) for path in _files(partial)}
+    files = {str(path.relative_to(partial)): file_sha256(path) for path in _files(partial)}
     content = {"version": version, **traits, "parent": card["version"], "run": run, "files": files}
     (partial / CARD).write_text(json.dumps(content, indent=1) + "\n")
     partial.rename(folder)
@@ -130,11 +130,3 @@ def _name(card: dict[str, Any], traits: dict[str, Any], adapter: Path) -> str:
 
 def _files(folder: Path) -> Iterator[Path]:
     yield from sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

@@ -13,6 +13,7 @@ from trl import SFTConfig
 from trainer.base_model import load_base
 from trainer.examples import Example
 from trainer.sft import CompletionTrainer
+from trainer.stage import newest_checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,7 @@ def train(examples: Sequence[Example], recipe: Recipe, runs: Path) -> Path:
             task_type="CAUSAL_LM",
         ),
     )
-    checkpoints = sorted(runs.glob("checkpoint-*"))
-    trainer.train(resume_from_checkpoint=bool(checkpoints))
+    trainer.train(resume_from_checkpoint=newest_checkpoint(runs))
     adapter = runs / "adapter"
     trainer.save_model(str(adapter))
     return adapter
