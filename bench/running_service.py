@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import httpx
 import psutil
 from PIL import Image, ImageDraw
 
+from api.engine.group import free_port
 from db import tether
 from db.cluster import read_postmaster
 
@@ -23,13 +23,6 @@ KEY = "dl_key-of-the-benches-and-faults"
 MARK = "DOCUMENTS_RUN"  # stands in the environment of everything that the service starts
 _ENGINE = ["-m", "vllm.entrypoints.openai.api_server"]
 _POLL_SECONDS = 0.1
-
-
-def free_port() -> int:
-    """A port of the loopback interface that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def draw_page(number: int, width: int = 480, height: int = 640) -> Image.Image:
