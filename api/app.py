@@ -19,6 +19,7 @@ from api.logs import configure_structlog
 from api.metrics import Metrics
 from api.model_source import find_traits, make_engine
 from api.openapi import DESCRIPTION, TAGS, install_openapi
+from api.pages.pages import install_pages
 from api.problems import install_handlers
 from api.rate_limit import RateLimiter
 from api.readiness import PartState, Readiness
@@ -33,6 +34,7 @@ from api.routes import (
 )
 from api.settings import Settings
 from api.startup import Startup
+from api.telemetry import Telemetry
 from api.trace import Trace
 from api.version import VERSION
 from db.blobs import BlobStore, FolderBlobStore
@@ -54,6 +56,7 @@ def create_app(
     blobs: BlobStore | None = None,
     traits: ModelTraits | None = None,
     registry: CollectorRegistry | None = None,
+    telemetry: Telemetry | None = None,
     on_progress: Callable[[PartState], None] | None = None,
     on_first_key: Callable[[str], None] | None = None,
 ) -> FastAPI:
@@ -66,6 +69,7 @@ def create_app(
         blobs: another than the folder under `data_dir`.
         traits: of the served model; those of `model_dir` where None.
         registry: of the metrics; one of its own where None.
+        telemetry: for traces; as the settings say where None.
         on_progress: is told of each part of the start; must not block.
         on_first_key: is given the generated first key, once.
 
@@ -96,19 +100,25 @@ def create_app(
         waiting=lambda: admission.waiting,
         running=lambda: admission.running,
     )
+    services.metrics.watching.watch_disk(settings.data_dir)
     if extractor is not None:
         services.use_extractor(extractor)
     startup = Startup(services, traits, on_first_key)
+    tracing = telemetry or Telemetry(
+        settings.otlp_endpoint, version=VERSION, sample_ratio=settings.otlp_sample_ratio
+    )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         # asyncio's own report of a lost exception quotes its message.
         asyncio.get_running_loop().set_exception_handler(_report_lost)
+        tracing.follow_tasks()
         try:
             await startup.begin()
             yield
         finally:
             await startup.end()
+            await asyncio.to_thread(tracing.close)
 
     app = FastAPI(
         title="Docloop",
@@ -117,10 +127,14 @@ def create_app(
         description=DESCRIPTION,
         openapi_tags=TAGS,
         lifespan=lifespan,
+        # Theirs load scripts from other hosts; /docs is a page of ours.
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.services = services
     for routes in (extract, predictions, feedback, quarantine, document_types, models, health):
         app.include_router(routes.router)
+    install_pages(app)
     install_handlers(app)
     install_openapi(app)
     upload = upload_limit(settings.max_upload_bytes)
@@ -128,7 +142,7 @@ def create_app(
     app.add_middleware(
         BodyLimit, default=settings.max_body_bytes, by_path=dict.fromkeys(UPLOAD_PATHS, upload)
     )
-    app.add_middleware(Trace, metrics=services.metrics)
+    app.add_middleware(Trace, metrics=services.metrics, telemetry=tracing)
     return app
 
 

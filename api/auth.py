@@ -1,4 +1,4 @@
-"""Who asks, and what they may: bearer keys, their scopes, their limits."""
+"""Who asks, and what they may: bearer keys or a page's session, their scopes, their limits."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.body_limit import narrow_body_limit
-from api.dependencies import ServicesDep
+from api.dependencies import Services, ServicesDep
 from api.errors import ForbiddenScope, Unauthenticated
+from api.pages.cookies import find_by_cookie
 from db.queries.keys import authenticate
-from db.tables import Scope
+from db.tables import ApiKey, PageSession, Scope
 
 _LONGEST_KEY = 512
 
@@ -34,6 +35,7 @@ class Caller:
         scopes: what the key allows.
         actor: for the audit trail, as "key:dl_x7Kq2".
         max_bytes: the key's own limit of a document's size; None for the general one.
+        page: the browser's session where the key was shown to the pages; None for a bearer.
     """
 
     tenant_id: UUID
@@ -41,6 +43,12 @@ class Caller:
     scopes: frozenset[Scope]
     actor: str
     max_bytes: int | None = None
+    page: PageSession | None = None
+
+    @property
+    def reviewer(self) -> str:
+        """How the person at the pages calls themselves; empty for a program."""
+        return "" if self.page is None else self.page.reviewer
 
 
 async def identify(
@@ -51,25 +59,23 @@ async def identify(
     """The caller of this request, counted against the key's rate.
 
     The key is looked up by its SHA-256, so that the time it takes tells nothing about a stored key.
-    One that was in force a moment ago (`api.known_keys`) is not looked up again.
+    One that was in force a moment ago (`api.known_keys`) is not looked up again. Without a key the
+    session of the pages counts, whose requests have to come from the pages (`api.pages.cookies`).
 
     Raises:
         Unauthenticated: no key, or one that is unknown, revoked or expired.
+        CrossSite: a session, and not from our pages.
         RateLimited: the key asks too often.
         DatabaseUnavailable: keys cannot be looked up now.
     """
-    if credentials is None or not 0 < len(credentials.credentials) <= _LONGEST_KEY:
-        raise Unauthenticated
-    # A transaction of its own: the route may go on for seconds, and a connection is dear.
-    # Each statement commits itself: two journeys to the database fewer for every request.
-    key = services.known_keys.find(credentials.credentials)
-    if key is None:
-        async with services.sessions() as session:
-            await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
-            key = await authenticate(session, credentials.credentials)
-        if key is None:
+    page = None
+    if credentials is None:
+        found = await find_by_cookie(request, services)
+        if found is None:
             raise Unauthenticated
-        services.known_keys.remember(key)
+        key, page = found.key, found.session
+    else:
+        key = await _find_key(services, credentials.credentials)
     structlog.contextvars.bind_contextvars(tenant_id=str(key.tenant_id), key_id=str(key.id))
     services.limiter.take(key.id, key.requests_per_minute)
     if key.max_bytes is not None:
@@ -80,7 +86,24 @@ async def identify(
         scopes=frozenset(Scope(scope) for scope in key.scopes),
         actor=f"key:{key.prefix}",
         max_bytes=key.max_bytes,
+        page=page,
     )
+
+
+async def _find_key(services: Services, secret: str) -> ApiKey:
+    if not 0 < len(secret) <= _LONGEST_KEY:
+        raise Unauthenticated
+    # A transaction of its own: the route may go on for seconds, and a connection is dear.
+    # Each statement commits itself: two journeys to the database fewer for every request.
+    key = services.known_keys.find(secret)
+    if key is None:
+        async with services.sessions() as session:
+            await session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+            key = await authenticate(session, secret)
+        if key is None:
+            raise Unauthenticated
+        services.known_keys.remember(key)
+    return key
 
 
 CallerDep = Annotated[Caller, Depends(identify)]

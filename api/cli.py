@@ -6,7 +6,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from api import cli_evaluate, cli_extract, cli_keys, cli_models, cli_serve, cli_types
+from api import (
+    cli_backup,
+    cli_doctor,
+    cli_erase,
+    cli_evaluate,
+    cli_extract,
+    cli_keys,
+    cli_models,
+    cli_serve,
+    cli_types,
+)
 from api.cli_plugins import PluggedGroup
 from api.cli_settings import load_settings
 from api.settings import Origin, explain, unknown_variables
@@ -33,6 +43,10 @@ Settings are DOCLOOP_* variables or lines of a .env file; `docloop config` shows
 app.command("serve")(cli_serve.serve)
 app.command("extract")(cli_extract.extract)
 app.command("evaluate")(cli_evaluate.evaluate)
+app.command("doctor")(cli_doctor.doctor)
+app.command("backup")(cli_backup.backup)
+app.command("restore")(cli_backup.restore)
+app.command("erase")(cli_erase.erase)
 app.add_typer(cli_keys.app, name="keys")
 app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_types.app, name="types")

@@ -167,6 +167,7 @@ def _request(work: Work) -> ExtractRequest:
         reasoning=upload.reasoning,
         answer_format=upload.answer_format,
         use_lines=upload.use_lines,
+        is_text=upload.is_text,
     )
 
 

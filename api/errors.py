@@ -3,6 +3,7 @@
 DocloopError
 ├── Unauthenticated           no key, or none in force
 ├── ForbiddenScope            the key does not allow this
+├── CrossSite                 a page of another site speaks with the browser's session
 ├── InvalidRequest            parts of the request at fault, each named
 │   └── UnsupportedMediaType  a body in another format
 ├── RequestTooLarge           more bytes than accepted
@@ -42,6 +43,18 @@ class ForbiddenScope(DocloopError):
     def __init__(self, needed: str) -> None:
         self.needed_scope = needed
         super().__init__(f"This key lacks the scope {needed!r}; use a key that has it.")
+
+
+class CrossSite(DocloopError):
+    """A request rides on a browser's session without having come from one of our own pages."""
+
+    slug = "cross-site"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The request carries a session and does not come from a page of this service; "
+            "open the page anew, or send an API key instead."
+        )
 
 
 class InvalidRequest(DocloopError):

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
@@ -16,9 +16,11 @@ from db.page_lines import lines_of, stored_lines
 from db.queries.documents import get_document, list_pages, set_lines
 from db.queries.evaluations import EvaluationAnswer
 from db.tables import Evaluation
+from extraction.document_types.catalogue import as_asked
 from extraction.errors import DocloopError, EngineUnavailable, UnparseableRecord
 from extraction.extract import Extraction, Extractor, ExtractRequest
 from extraction.lines import Line, LineReader
+from extraction.media import TEXT
 from extraction.pages import Page
 from extraction.prompt import AnswerFormat
 
@@ -106,6 +108,7 @@ class Asking:
                 session, row.tenant_id, row.document_type, row.document_type_version
             )
         options = row.options
+        document_type = as_asked(document_type, options)
         request = ExtractRequest(
             content=b"",
             document_type=document_type,
@@ -114,6 +117,9 @@ class Asking:
             answer_format=AnswerFormat(options.get("format", AnswerFormat.JSON)),
             use_lines=bool(options.get("ocr", True)),
         )
+        if document.media_type == TEXT:
+            content = await self.blobs.get(document.blob_key)
+            return await self.extractor.extract(replace(request, content=content, is_text=True))
         lines = lines_of(stored) if request.use_lines else None
         unread = request.use_lines and lines is None
         pages: Sequence[Page] = ()

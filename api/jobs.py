@@ -30,6 +30,7 @@ from db.queries.documents import get_document
 from db.queries.predictions import get_prediction, set_running
 from db.sessions import driver_url
 from db.tables import Prediction, State
+from extraction.document_types.catalogue import as_asked
 from extraction.errors import EngineUnavailable
 from extraction.pages import Page
 
@@ -219,8 +220,9 @@ async def _compute_job(
                 document_type = await find_type(
                     session, tenant_id, upload.document_type, prediction.document_type_version
                 )
+            document_type = as_asked(document_type, prediction.options)
         began = time.monotonic()
-        pages = await _patiently_decode(services, content)
+        pages = [] if upload.is_text else await _patiently_decode(services, content)
     except Exception as error:  # noqa: BLE001 - whatever it is, the row says it
         return await _fail(services, tenant_id, prediction, error)
     work = Work(

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from api.watch_metrics import WatchMetrics
 from extraction.document_types.base import DocumentType, leaves
 from extraction.engine import Engine, EngineState, EngineStatus
 from extraction.extract import UNKNOWN_TYPE, Extraction
@@ -44,6 +45,7 @@ class Metrics:
             name: frozenset(path for path, _ in leaves(kind.fields))
             for name, kind in built_in.items()
         }
+        self.watching = WatchMetrics(self.registry, self.type_label)
         self._models: set[str] = set()
         self._checks: set[str] = set()
         registry = self.registry

@@ -42,6 +42,7 @@ from db.tables import Page as PageRow
 from db.tables import Prediction, State
 from db.types import uuid7
 from extraction.document_types.base import DocumentType
+from extraction.document_types.catalogue import as_asked
 from extraction.extract import Extraction
 
 _RUNNER = "runner"
@@ -92,7 +93,7 @@ async def _begin(services: Services, tenant_id: UUID, upload: Upload, *, wait: b
             if known is not None and known.state is not State.FAILED:
                 return Begun(known, flight=services.flights.find(known.id))
             began = time.monotonic()
-            pages = await services.extractor.decode(upload.content)
+            pages = [] if upload.is_text else await services.extractor.decode(upload.content)
             held.enter_context(services.admission.hold(sum(page.size_bytes for page in pages)))
             work = Work(
                 tenant_id=tenant_id,
@@ -183,6 +184,7 @@ async def _wanted_type(
     if upload.document_type == AUTO:
         return None
     document_type = await find_type(session, tenant_id, upload.document_type)
+    document_type = as_asked(document_type, upload.options())
     document_type.select(upload.fields)
     return document_type
 

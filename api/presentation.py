@@ -37,8 +37,10 @@ from db.tables import (
 )
 from extraction.document_types.base import DocumentType
 from extraction.document_types.custom import schema_of
-from extraction.evidence import ReadField, Source
+from extraction.document_types.document import DOCUMENT
+from extraction.evidence import Evidence, ReadField, Source
 from extraction.extract import Extraction
+from extraction.markdown.front_matter import write_document
 
 
 def prediction_url(prediction_id: UUID) -> str:
@@ -66,6 +68,7 @@ def show_prediction(
         document_type_confidence=prediction.type_confidence,
         record=record,
         corrected_record=None if human is None else merge(record or {}, human),
+        markdown=_markdown(prediction.document_type, record, human),
         fields=_show_fields(prediction.fields or {}, human),
         checks=[CheckAnswer(**check) for check in prediction.checks or ()],
         warnings=list(prediction.warnings or ()),
@@ -87,6 +90,7 @@ def show_prediction(
                 url=f"{prediction_url(prediction.id)}/pages/{page.index}",
             )
             for page in pages
+            if page.has_image
         ],
         corrections=len(corrections),
         error=prediction.error,
@@ -234,28 +238,40 @@ def stored_fields(extraction: Extraction) -> dict[str, dict[str, Any]]:
     return {path: _stored_field(field) for path, field in extraction.fields.items()}
 
 
+def _markdown(
+    document_type: str, record: Mapping[str, Any] | None, human: Mapping[str, Any] | None
+) -> str | None:
+    """A document as one text, as corrected; None for every other type."""
+    if document_type != DOCUMENT.name or not record:
+        return None
+    merged = record if human is None else merge(record, human)
+    return write_document(merged.get("pages") or ())
+
+
 def _stored_field(field: ReadField) -> dict[str, Any]:
     evidence = field.evidence
     return {
         "value": field.value,
         "raw": field.raw,
         "confidence": field.confidence,
-        "evidence": None
-        if evidence is None
-        else {
-            "page": evidence.page,
-            "box": [
-                round(side, 5)
-                for side in (
-                    *(evidence.box.left, evidence.box.top),
-                    *(evidence.box.right, evidence.box.bottom),
-                )
-            ],
-            "text": evidence.text,
-        },
+        "evidence": None if evidence is None else stored_evidence(evidence),
         "source": str(field.source),
         # Kept so that the confidence can be fitted again on corrections; not shown.
         "signals": dict(field.signals),
+    }
+
+
+def stored_evidence(evidence: Evidence) -> dict[str, Any]:
+    """A place as its column holds it: on a page, or in a plain text."""
+    if evidence.start >= 0:
+        span = {"start": evidence.start, "end": evidence.end}
+        return {"page": None, "box": None, "text": evidence.text} | span
+    box = evidence.box
+    sides = (box.left, box.top, box.right, box.bottom)
+    return {
+        "page": evidence.page,
+        "box": [round(side, 5) for side in sides],
+        "text": evidence.text,
     }
 
 

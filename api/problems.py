@@ -101,6 +101,9 @@ KINDS: Mapping[type[BaseException], ProblemKind] = {
         401, "No valid API key", "Send `Authorization: Bearer dl_...` with a key that is in force."
     ),
     edge.ForbiddenScope: ProblemKind(403, "Not allowed", "Use a key that has `needed_scope`."),
+    edge.CrossSite: ProblemKind(
+        403, "Not from this site", "Open the page anew; programs send an API key."
+    ),
     edge.InvalidRequest: ProblemKind(
         422, "Invalid request", "Change each part of the request that `faults` names."
     ),
@@ -135,6 +138,9 @@ KINDS: Mapping[type[BaseException], ProblemKind] = {
     ),
     storage.IdempotencyConflict: ProblemKind(
         409, "Idempotency conflict", "Use a new Idempotency-Key for another request."
+    ),
+    storage.CorrectionConflict: ProblemKind(
+        409, "Corrected meanwhile", "Read the corrections and decide anew."
     ),
     storage.PromotionConflict: ProblemKind(
         409, "Promotion conflict", "Read the champion again (`found` is its generation) and decide."

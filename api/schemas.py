@@ -13,12 +13,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from db.tables import State, Verdict
 from extraction.checks import Verdict as CheckVerdict
 from extraction.evidence import Source
+from extraction.plain_text import MOST_CHARACTERS
 
 NO_NUL = r"^[^\x00]*$"
 LONGEST_COMMENT = 4000
 LONGEST_NAME = 200
+MOST_CORRECTIONS = 2**31 - 1
 
 Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME, pattern=NO_NUL)]
+
+Names = (
+    Annotated[list[Name], Field(max_length=200)]
+    | Annotated[str, Field(max_length=20_000, pattern=NO_NUL)]
+)
 
 
 class Answer(BaseModel):
@@ -30,12 +37,21 @@ class Answer(BaseModel):
 class FieldEvidence(Answer):
     """Where on the document a value was read."""
 
-    page: int = Field(description="Index of the page, from 0.", examples=[0])
-    box: tuple[float, float, float, float] = Field(
-        description="Left, top, right, bottom, each as a ratio (0 to 1) of the page.",
+    page: int | None = Field(
+        description="Index of the page, from 0; null in a plain text.", examples=[0]
+    )
+    box: tuple[float, float, float, float] | None = Field(
+        description="Left, top, right, bottom, each as a ratio (0 to 1) of the page; null in a "
+        "plain text.",
         examples=[(0.61, 0.72, 0.78, 0.745)],
     )
     text: str = Field(description="What the line reader read there.", examples=["RM9.00"])
+    start: int | None = Field(
+        default=None, description="In a plain text: offset of its first character; null on a page."
+    )
+    end: int | None = Field(
+        default=None, description="In a plain text: offset behind its last character."
+    )
 
 
 class FieldAnswer(Answer):
@@ -43,7 +59,8 @@ class FieldAnswer(Answer):
 
     value: Any = Field(description="Normalised, as in the record.", examples=["9.00"])
     raw: str | None = Field(
-        description="As printed; null where a person gave the value.", examples=["RM9.00"]
+        description="As printed; null where a person gave the value, and for a page's whole text.",
+        examples=["RM9.00"],
     )
     confidence: float | None = Field(
         description="Calibrated probability that the value is right; null where a person gave it.",
@@ -52,7 +69,10 @@ class FieldAnswer(Answer):
         examples=[0.97],
     )
     evidence: FieldEvidence | None = Field(description="Null where the place was not found.")
-    source: Source = Field(description="Who read it: the model, the MRZ's check digits, a person.")
+    source: Source = Field(
+        description="Who read it: the model, the MRZ's check digits, the line reader alone (a page "
+        "that no model wrote), a person."
+    )
 
 
 class CheckAnswer(Answer):
@@ -102,6 +122,10 @@ class PredictionAnswer(Answer):
     )
     corrected_record: dict[str, Any] | None = Field(
         description="The record with the corrections in force; null where no person has corrected."
+    )
+    markdown: str | None = Field(
+        description="Of a `document`: all pages as one Markdown text, as corrected, with its front "
+        'matter on top and an anchor, `<a id="page-2"></a>`, before each of several pages.'
     )
     fields: dict[str, FieldAnswer] = Field(
         description='Every value by its path, as "items.0.total_price"; as corrected.'
@@ -165,25 +189,46 @@ class ExtractBody(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
-            "examples": [{"content_base64": "/9j/4AAQSkZJRg...", "document_type": "receipt"}]
+            "examples": [
+                {"content_base64": "/9j/4AAQSkZJRg...", "document_type": "receipt"},
+                {
+                    "text": "Ada Lovelace wrote to Charles Babbage.",
+                    "document_type": "graph",
+                    "entity_types": ["person"],
+                    "relation_types": ["wrote to"],
+                },
+            ],
+            "oneOf": [{"required": ["content_base64"]}, {"required": ["text"]}],
         },
     )
 
-    content_base64: str = Field(min_length=1, description="The file, in base64.")
+    content_base64: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None, description="The file, in base64."
+    )
+    text: Annotated[str, Field(min_length=1, max_length=MOST_CHARACTERS, pattern=NO_NUL)] | None = (
+        Field(default=None, description="A plain text in place of the file.")
+    )
     document_type: str = Field(
         "auto",
         min_length=1,
         max_length=64,
         pattern=NO_NUL,
-        description="receipt, passport, a type of your own, or auto.",
+        description="receipt, passport, document, graph, a type of your own, or auto.",
     )
-    fields: (
-        Annotated[list[Name], Field(max_length=200)]
-        | Annotated[str, Field(max_length=20_000, pattern=NO_NUL)]
-    ) = Field(
+    fields: Names = Field(
         default=[],
         description="Top-level fields to answer, as a list or separated by commas; none: all.",
         examples=[["merchant_name", "total"]],
+    )
+    entity_types: Names = Field(
+        default=[],
+        description="Of a `graph`: the types that entities may have, at least one.",
+        examples=[["person", "place"]],
+    )
+    relation_types: Names = Field(
+        default=[],
+        description="Of a `graph`: the types that relations may have; none: no relations.",
+        examples=[["born in"]],
     )
     reasoning: bool = Field(default=False, description="Whether the model thinks first.")
     format: Literal["json", "entity_tokens"] = Field("json", description="How the model writes.")
@@ -226,6 +271,13 @@ class FeedbackBody(BaseModel):
         default=None, description="Who says so."
     )
     comment: Annotated[str, Field(max_length=LONGEST_COMMENT, pattern=NO_NUL)] | None = None
+    expected_corrections: Annotated[int, Field(ge=0, le=MOST_CORRECTIONS, strict=True)] | None = (
+        Field(
+            default=None,
+            description="`corrections` of the prediction that you decided on; null: whichever is "
+            "found. 409 where somebody has spoken since.",
+        )
+    )
 
 
 class CorrectionAnswer(Answer):

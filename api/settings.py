@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import NoDecode
 from sqlalchemy import make_url
 
+from db.retention_rules import parse_rules
 from db.settings import ENV_FILE, PREFIX, StorageSettings
 
 SHORTEST_KEY = 16
@@ -168,6 +169,19 @@ class Settings(StorageSettings):
     log_stdout: bool = Field(
         default=False, description="Whether `docloop serve` writes the log to stdout as well."
     )
+    retention: str = Field(
+        "",
+        description="How many days predictions are kept, as passport=30, acme/receipt=365, *=3650; "
+        "none: for ever.",
+    )
+    otlp_endpoint: str | None = Field(
+        None,
+        description="Address of an OpenTelemetry collector, as http://collector:4318; "
+        "none: no traces.",
+    )
+    otlp_sample_ratio: float = Field(
+        1.0, ge=0, le=1, description="Share of the requests that are traced."
+    )
     shutdown_seconds: float = Field(
         30.0, ge=0, description="How long requests under way may take to end when we stop."
     )
@@ -193,6 +207,19 @@ class Settings(StorageSettings):
         if rank not in _ADAPTER_RANKS:
             raise ValueError("the engine takes another rank: 1, 8, 16, 32, 64, 128, 256, 320, 512")
         return rank
+
+    @field_validator("retention")
+    @classmethod
+    def _check_retention(cls, text: str) -> str:
+        parse_rules(text)
+        return text
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _check_endpoint(cls, address: str | None) -> str | None:
+        if address is not None and not address.startswith(("http://", "https://")):
+            raise ValueError("an address begins with http:// or https://")
+        return address
 
     @field_validator("api_key")
     @classmethod

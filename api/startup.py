@@ -31,6 +31,7 @@ from api.model_source import (
     starting_folder,
 )
 from api.readiness import Part, Progress
+from api.retention import keep_retention
 from api.settings import Settings
 from db.embedded import EmbeddedPostgres, start_postgres
 from db.queries.audit import record_event
@@ -117,6 +118,8 @@ class Startup:
         shadow = self._services.shadow.run(self._services)
         self._tasks.append(asyncio.create_task(shadow, name="shadow"))
         await self._sweep()
+        retention = keep_retention(self._services)
+        self._tasks.append(asyncio.create_task(retention, name="retention"))
         await self._keep_jobs_running()
 
     async def _insist(

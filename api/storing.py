@@ -12,7 +12,6 @@ from db.blobs import BlobStore
 from db.queries.documents import NewDocument, NewPage, add_with_pages
 from db.tables import Document
 from db.tables import Page as PageRow
-from extraction.media import media_type
 from extraction.pages import Page, perceptual_hash
 
 
@@ -65,26 +64,29 @@ async def store_document(
         }
     )
     keys = {content: key for key, content in contents.items()}
+    rows = tuple(
+        NewPage(
+            index=page.index,
+            width_pixels=page.width_pixels,
+            height_pixels=page.height_pixels,
+            blob_key=keys[page.jpeg],
+            perceptual_hash=page.perceptual_hash,
+        )
+        for page in pages
+    )
+    if upload.is_text:  # its lines need a page to stand on; it has no image
+        rows = (NewPage(0, 0, 0, keys[upload.content]),)
     new = NewDocument(
         content_sha256=upload.content_sha256,
-        media_type=media_type(upload.content),
+        media_type=upload.media_type,
         size_bytes=len(upload.content),
         blob_key=keys[upload.content],
-        pages=tuple(
-            NewPage(
-                index=page.index,
-                width_pixels=page.width_pixels,
-                height_pixels=page.height_pixels,
-                blob_key=keys[page.jpeg],
-                perceptual_hash=page.perceptual_hash,
-            )
-            for page in pages
-        ),
+        pages=rows,
         perceptual_hash=pages[0].perceptual_hash if pages else None,
     )
-    document, rows = await add_with_pages(session, tenant_id, new)
+    document, stored = await add_with_pages(session, tenant_id, new)
     # A document that was there may have pages that another version encoded; what no row names must
     # not lie in the store, where no erasure would find it.
-    used = {document.blob_key, *(row.blob_key for row in rows)}
+    used = {document.blob_key, *(row.blob_key for row in stored)}
     await asyncio.gather(*(blobs.put(contents[key]) for key in used & set(contents)))
-    return document, rows
+    return document, stored

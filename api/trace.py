@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.logs import is_sane_id
 from api.metrics import Metrics
 from api.problems import log_problem, problem_of
+from api.telemetry import RequestSpan, Telemetry
 from db.types import uuid7
 
 UNMATCHED = "unmatched"
@@ -28,8 +29,6 @@ SECURITY_HEADERS = {
     # An answer holds a document's fields; no cache between us and the caller keeps it.
     "cache-control": "no-store",
 }
-# The pages of /docs and /redoc load their own script, style and icon.
-_DOCS = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc"})
 _NO_RESPONSE = 499
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 
@@ -42,10 +41,15 @@ class Trace:
     Args:
         app: the next one.
         metrics: where requests are counted.
+        telemetry: where they are traced; nowhere where None.
     """
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, telemetry: Telemetry | None = None
+    ) -> None:
         self._app = app
+        self._silent = Telemetry(None, version="")
+        self._telemetry = telemetry or self._silent
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,29 +70,34 @@ class Trace:
                 headers = MutableHeaders(scope=message)
                 headers[HEADER] = identity
                 for name, value in SECURITY_HEADERS.items():
-                    if not (name == "content-security-policy" and scope["path"] in _DOCS):
-                        headers.setdefault(name, value)
+                    headers.setdefault(name, value)
             await send(message)
 
-        try:
-            await self._app(scope, receive, dressed_send)
-        except Exception as error:  # noqa: BLE001 - the last one who can answer
-            problem = problem_of(error)
-            log_problem(problem, error)
-            if status == _NO_RESPONSE:
-                await problem.response()(scope, receive, dressed_send)
-        finally:
-            self._close(scope, status, time.perf_counter() - began)
-            structlog.contextvars.clear_contextvars()
+        traced = self._silent if scope["path"] in _QUIET else self._telemetry
+        with traced.request(self._metrics.method(scope["method"]), scope["headers"]) as span:
+            try:
+                await self._app(scope, receive, dressed_send)
+            except Exception as error:  # noqa: BLE001 - the last one who can answer
+                problem = problem_of(error)
+                log_problem(problem, error)
+                if status == _NO_RESPONSE:
+                    await problem.response()(scope, receive, dressed_send)
+            finally:
+                self._close(scope, status, time.perf_counter() - began, span, identity)
+                structlog.contextvars.clear_contextvars()
 
-    def _close(self, scope: Scope, status: int, seconds: float) -> None:
-        """The access line and the count."""
+    def _close(
+        self, scope: Scope, status: int, seconds: float, span: RequestSpan, identity: str
+    ) -> None:
+        """The access line, the count and the span."""
         route = route_template(scope)
+        method = self._metrics.method(scope["method"])
+        span.close(method=method, route=route, status=status, request_id=identity)
         self._metrics.count_request(scope["method"], route, status, seconds)
         log = logger.debug if route in _QUIET else logger.info
         log(
             "request",
-            method=self._metrics.method(scope["method"]),
+            method=method,
             route=route,
             status=status,
             duration_seconds=round(seconds, 4),

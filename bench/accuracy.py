@@ -2,11 +2,15 @@
 
     python bench/accuracy.py sroie FOLDER [--split 400-499] [--json]
     python bench/accuracy.py mrz FOLDER [--json]
+    python bench/accuracy.py travel [FOLDER] [--count 300] [--json]
 
 The service's address and key come from DOCLOOP_URL and DOCLOOP_API_KEY. `sroie` prints the mean
 fuzzy score per field and overall (the mean of `rapidfuzz.fuzz.ratio` over the four fields and the
-receipts; what is missing or failed counts 0). `mrz` prints how many documents have exactly the
-lines of `specimens.jsonl`, and how many have every check digit proven.
+receipts; what is missing or failed counts 0) and the share of values that are exactly equal. `mrz`
+prints how many documents have exactly the lines of `specimens.jsonl`, and how many have every check
+digit proven. `travel` draws documents of the five formats in layouts that training never draws
+(FOLDER keeps them) and prints the exact share of each field. `--rows` keeps every answer, for
+`bench/errors.py` and for looking.
 """
 
 import argparse
@@ -14,117 +18,22 @@ import asyncio
 import json
 import os
 import sys
+import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
+from accuracy_client import Post, gather, mean, post, read_rows
+from accuracy_mrz import mrz, mrz_table
+from accuracy_sroie import FIELDS, sroie, sroie_table
+from accuracy_travel import travel, travel_table, write_documents
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
-from extraction.scoring import sroie_score
+__all__ = ["FIELDS", "gather", "mean", "post", "read_rows"]  # what other benches share
 
-# The task's names of the receipt type's fields.
-FIELDS = {
-    "company": "merchant_name",
-    "date": "transaction_date",
-    "address": "merchant_address",
-    "total": "total",
-}
-RETRIES = 5
-console = Console(stderr=True)
-
-Post = Callable[[Path, dict[str, str]], Awaitable[dict[str, Any]]]
-
-
-async def post(client: httpx.AsyncClient, path: Path, form: dict[str, str]) -> dict[str, Any]:
-    """The prediction for one file; {} where the service cannot read it."""
-    content = await asyncio.to_thread(path.read_bytes)
-    for _ in range(RETRIES):
-        response = await client.post("/extract", data=form, files={"file": (path.name, content)})
-        if response.status_code not in {429, 503}:
-            break
-        await asyncio.sleep(float(response.headers.get("Retry-After", "2")))
-    if response.status_code != httpx.codes.OK:
-        console.print(f"{path.name}: {response.status_code} {response.text[:300]}")
-        return {}
-    answer: dict[str, Any] = response.json()
-    return answer
-
-
-async def sroie(rows: Sequence[dict[str, Any]], folder: Path, send: Post) -> dict[str, Any]:
-    """Scores over receipts; values are compared as printed, as the task asks."""
-    form = {"document_type": "receipt", "fields": ",".join(FIELDS.values())}
-    answers = await gather(rows, lambda row: send(folder / row["image"], form))
-    results: list[dict[str, Any]] = []
-    for row, answer in zip(rows, answers, strict=True):
-        read = answer.get("fields", {})
-        texts = {task: (read.get(name) or {}).get("raw") for task, name in FIELDS.items()}
-        scores = sroie_score(row["fields"], texts)
-        results.append({"id": row["id"], "scores": scores, "read": texts, "answer": answer})
-    means = {
-        name: mean([result["scores"][name] for result in results]) for name in (*FIELDS, "overall")
-    }
-    exact = {
-        f"{name}_exact": 100 * mean([float(result["scores"][name] == 100) for result in results])  # noqa: PLR2004
-        for name in FIELDS
-    }
-    return {"receipts": len(rows), **means, **exact, "rows": results}
-
-
-async def mrz(rows: Sequence[dict[str, Any]], folder: Path, send: Post) -> dict[str, Any]:
-    """How many zones are exactly right, and how many are proven by their check digits."""
-    form = {"document_type": "passport"}
-    answers = await gather(rows, lambda row: send(folder / row["image"], form))
-    results = []
-    for row, answer in zip(rows, answers, strict=True):
-        zone = (answer.get("record") or {}).get("mrz") or {}
-        digits = [c for c in answer.get("checks", []) if c["name"].startswith("mrz.")]
-        results.append(
-            {
-                "image": row["image"],
-                "equal": zone.get("lines") == row["mrz"],
-                "proven": bool(digits) and all(c["verdict"] == "pass" for c in digits),
-                "read": zone.get("lines"),
-            }
-        )
-    return {
-        "documents": len(rows),
-        "equal": sum(result["equal"] for result in results),
-        "proven": sum(result["proven"] for result in results),
-        "rows": results,
-    }
-
-
-async def gather(
-    rows: Sequence[dict[str, Any]], ask: Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
-) -> list[dict[str, Any]]:
-    """The answers in the rows' order, with a progress bar."""
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task("documents", total=len(rows))
-
-        async def one(row: dict[str, Any]) -> dict[str, Any]:
-            answer = await ask(row)
-            progress.advance(task)
-            return answer
-
-        return await asyncio.gather(*(one(row) for row in rows))
-
-
-def mean(values: Sequence[float]) -> float:
-    """0 for nothing, so that an empty split cannot look perfect."""
-    return sum(values) / len(values) if values else 0.0
-
-
-def read_rows(path: Path, split: str | None) -> list[dict[str, Any]]:
-    """The rows of a JSON Lines file; `split` "400-499" takes positions, both ends included."""
-    rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-    if split is None:
-        return rows
-    first, last = (int(part) for part in split.split("-"))
-    return rows[first : last + 1]
+_TABLES = {"sroie": sroie_table, "mrz": mrz_table, "travel": travel_table}
 
 
 async def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -139,44 +48,61 @@ async def run(arguments: argparse.Namespace) -> dict[str, Any]:
             async with slots:
                 return await post(client, path, form)
 
-        begin = time.perf_counter()
-        if arguments.task == "sroie":
-            rows = read_rows(arguments.folder / "receipts.jsonl", arguments.split)
-            result = await sroie(rows, arguments.folder, send)
-        else:
-            rows = read_rows(arguments.folder / "specimens.jsonl", None)
-            result = await mrz(rows, arguments.folder, send)
-        return {**result, "seconds": round(time.perf_counter() - begin, 1)}
+        return await measure(arguments, send)
 
 
-def show(result: dict[str, Any]) -> None:
+async def measure(arguments: argparse.Namespace, send: Post) -> dict[str, Any]:
+    """The figures of the chosen task, its rows, and how long it took."""
+    folder: Path = arguments.folder
+    if arguments.task == "travel":
+        truths = await asyncio.to_thread(write_documents, folder, arguments.count)
+    begin = time.perf_counter()
+    if arguments.task == "sroie":
+        rows = read_rows(folder / "receipts.jsonl", arguments.split)
+        result = await sroie(rows, folder, send)
+    elif arguments.task == "mrz":
+        result = await mrz(read_rows(folder / "specimens.jsonl"), folder, send)
+    else:
+        result = await travel(truths, folder, send)
+    return {**result, "seconds": round(time.perf_counter() - begin, 1)}
+
+
+def show(task: str, result: dict[str, Any]) -> None:
     """One table."""
-    table = Table("figure", "value")
-    for name, value in result.items():
-        if name != "rows":
-            table.add_row(name, f"{value:.2f}" if isinstance(value, float) else str(value))
+    header, *rows = _TABLES[task](result)
+    table = Table(caption=f"{result['seconds']} s")
+    for index, name in enumerate(header):
+        table.add_column(name, justify="right" if index else "left")
+    for row in rows:
+        table.add_row(*row)
     Console().print(table)
 
 
 def main() -> int:
     """Parses the command line; 1 where no document could be read at all."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parser.add_argument("task", choices=("sroie", "mrz"))
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("task", choices=tuple(_TABLES))
+    parser.add_argument("folder", type=Path, nargs="?", help="of the documents; travel: kept here")
     parser.add_argument("--split", help="positions, as 400-499; all where it is left out")
+    parser.add_argument("--count", type=int, default=300, help="travel documents to draw")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--rows", type=Path, help="write each document's result here")
     parser.add_argument("--concurrency", type=int, default=4)
     arguments = parser.parse_args()
-    result = asyncio.run(run(arguments))
+    with tempfile.TemporaryDirectory() as scratch:
+        if arguments.folder is None:
+            if arguments.task != "travel":
+                parser.error(f"{arguments.task} needs the folder of its documents")
+            arguments.folder = Path(scratch)
+        result = asyncio.run(run(arguments))
     if arguments.rows:
         lines = [json.dumps(row, ensure_ascii=False) for row in result["rows"]]
         arguments.rows.write_text("\n".join(lines) + "\n")
     if arguments.json:
         print(json.dumps({name: value for name, value in result.items() if name != "rows"}))
     else:
-        show(result)
-    return 0 if result["rows"] else 1
+        show(arguments.task, result)
+    return 0 if any(row.get("answer", True) for row in result["rows"]) else 1
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ class Request:
 
 def prepare(numbers: Sequence[int], traits: ModelTraits) -> list[Request]:
     """The same pages for both ways; all that a client does beforehand is done here."""
-    asked = Asked(type_from_schema(TYPE, SCHEMA, 1), style=traits.style)
+    asked = Asked(type_from_schema(TYPE, SCHEMA, 1), style=traits.style, layout=traits.layout)
     sampling = Sampling(answer_tokens(asked), grammar=grammar_of(asked, traits.special_tokens))
     requests = []
     for number in numbers:
@@ -97,7 +97,7 @@ def prepare(numbers: Sequence[int], traits: ModelTraits) -> list[Request]:
         draw_page(number).save(file, "JPEG", quality=90)
         content = file.getvalue()
         (page,) = load_pages(content)
-        prompt = build_prompt(asked, (), images=[page.jpeg_bytes()])
+        prompt = build_prompt(asked, (), shown=traits.pages.show([page], 1, alone=True))
         form = httpx.Request(
             "POST",
             "http://bench/extract",

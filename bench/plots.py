@@ -84,7 +84,7 @@ def plot_curve(result: Mapping[str, Any], out: Path) -> list[Path]:
         axes.set_ylabel("score of 100 on held-out receipts")
         axes.set_title(result.get("title", ""), loc="left", color=INK, fontsize=12)
         axes.grid(visible=False, axis="x")
-        axes.legend(loc="lower right")
+        axes.legend(loc="best")
         return _save(figure, out)
 
 

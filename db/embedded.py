@@ -167,6 +167,14 @@ def start_postgres(
         return server
 
 
+def attach(folder: Path) -> str | None:
+    """Libpq's address of the server of `folder` where one runs and is ready; starts nothing."""
+    found = read_postmaster(folder.expanduser().resolve() / "cluster")
+    if found is None or found.status != "ready":
+        return None
+    return EmbeddedPostgres(folder, found, guardian=None).url
+
+
 def _attach(folder: Path, timeout_seconds: float) -> EmbeddedPostgres | None:
     """The server that already runs and will go on; waits for one that is starting or stopping."""
     deadline = time.monotonic() + timeout_seconds

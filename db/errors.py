@@ -5,6 +5,7 @@ DocloopError
     ├── NotFound                 no such row for this tenant
     ├── IdempotencyConflict      the key was used before, with another body
     ├── PromotionConflict        another promotion came first
+    ├── CorrectionConflict       another person has spoken meanwhile
     ├── NothingToRollBackTo      no earlier champion is left
     ├── SamePerson               one's own correction is for another person to decide
     ├── WeakApiKey               a given key is too short to protect anything
@@ -73,6 +74,24 @@ class PromotionConflict(StorageError):
         self.expected, self.found = expected, found
         super().__init__(
             f"The champion is at generation {found}, not {expected}; read it again and decide anew."
+        )
+
+
+class CorrectionConflict(StorageError):
+    """A prediction was corrected since its reviewer read it.
+
+    Args:
+        expected: how many corrections the reviewer had seen.
+        found: how many there are.
+    """
+
+    slug = "correction-conflict"
+
+    def __init__(self, expected: int, found: int) -> None:
+        self.expected, self.found = expected, found
+        super().__init__(
+            f"The prediction has {found} corrections, and you have seen {expected}; read "
+            "GET /feedback/{prediction_id} and decide anew."
         )
 
 

@@ -12,14 +12,15 @@ def stored_lines(lines: Iterable[Line]) -> dict[int, list[dict[str, Any]]]:
     by_page: dict[int, list[dict[str, Any]]] = {}
     for line in lines:
         box = [round(s, 5) for s in (line.box.left, line.box.top, line.box.right, line.box.bottom)]
-        by_page.setdefault(line.page, []).append(
-            {
-                "text": line.text,
-                "box": box,
-                "score": round(line.score, 4),
-                "quarter_turns": line.quarter_turns,
-            }
-        )
+        stored: dict[str, Any] = {
+            "text": line.text,
+            "box": box,
+            "score": round(line.score, 4),
+            "quarter_turns": line.quarter_turns,
+        }
+        if line.start >= 0:
+            stored["start"] = line.start
+        by_page.setdefault(line.page, []).append(stored)
     return by_page
 
 
@@ -37,6 +38,7 @@ def lines_of(pages: Sequence[Page]) -> tuple[Line, ...] | None:
             score=float(line["score"]),
             page=page.index,
             quarter_turns=int(line.get("quarter_turns", 0)),
+            start=int(line.get("start", -1)),
         )
         for page in sorted(pages, key=lambda page: page.index)
         for line in page.lines or ()

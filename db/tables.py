@@ -4,6 +4,7 @@
              ├─ document_types
              ├─ documents ── pages
              ├─ predictions (of a document) ── corrections (append-only)
+             ├─ page_sessions, review_leases (`db/page_tables.py`)
              └─ audit_events (append-only)
     doomed_blobs: content that nothing refers to any more and that is still to be deleted
 
@@ -57,6 +58,7 @@ from db.learning_tables import (
     StoredDecision,
     TrainingRun,
 )
+from db.page_tables import PageSession, ReviewLease
 from db.types import CleanText, uuid7
 
 __all__ = [
@@ -74,10 +76,12 @@ __all__ = [
     "ModelState",
     "ModelVersion",
     "Page",
+    "PageSession",
     "Prediction",
     "Promotion",
     "PromotionReason",
     "QuarantineState",
+    "ReviewLease",
     "RunExample",
     "RunState",
     "Scope",
@@ -182,7 +186,10 @@ class Document(Base):
 
 
 class Page(Base):
-    """One upright page of a document. `lines` is what the line reader found; None if never read."""
+    """One upright page of a document. `lines` is what the line reader found; None if never read.
+
+    A plain text is one page without an image: 0 pixels wide and high, its blob the text itself.
+    """
 
     __tablename__ = "pages"
 
@@ -195,6 +202,11 @@ class Page(Base):
     blob_key: Mapped[str] = mapped_column(index=True)
     perceptual_hash: Mapped[int | None] = mapped_column(BigInteger)
     lines: Mapped[list[Any] | None]
+
+    @property
+    def has_image(self) -> bool:
+        """Whether there is something to look at."""
+        return self.width_pixels > 0
 
 
 class Prediction(Base):

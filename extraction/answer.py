@@ -9,10 +9,16 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from extraction.document_types.base import DocumentType, FieldSpec, Kind
+from extraction.document_types.document import is_document
+from extraction.document_types.graph import is_graph
 from extraction.engine import Grammar
+from extraction.graph_answer import graph_grammar, graph_tokens
+from extraction.markdown import front_matter
 from extraction.prompt import AnswerFormat, Asked
 
 _THOUGHT_CHARACTERS = 2000
+PAGE_TOKENS = 4096
+"""The most tokens of one page as Markdown; a dense page of print has about 2,500."""
 _LEAF_TOKENS, _LIST_TOKENS, _MOST_TOKENS = 80, 1500, 2048
 
 
@@ -25,6 +31,10 @@ def grammar_of(asked: Asked, special_tokens: AbstractSet[str] = frozenset()) -> 
     """
     if asked.answer_format is AnswerFormat.ENTITY_TOKENS:
         return _entity_grammar(asked, special_tokens)
+    if is_document(asked.document_type):
+        return f"{_start(asked, special_tokens)}\n{front_matter.GRAMMAR}"
+    if is_graph(asked.document_type) and "entities" in asked.document_type.field_names:
+        return f"{_start(asked, special_tokens)}\n{graph_grammar(asked.document_type)}"
     schema = answer_schema(asked.document_type)
     if not asked.reasoning:
         return schema
@@ -34,11 +44,16 @@ def grammar_of(asked: Asked, special_tokens: AbstractSet[str] = frozenset()) -> 
 
 def answer_tokens(asked: Asked) -> int:
     """The most tokens that an answer is given; a bound, not an estimate."""
+    thought = _THOUGHT_CHARACTERS // 3 if asked.reasoning else 0
+    if is_document(asked.document_type):
+        return PAGE_TOKENS + thought
+    if is_graph(asked.document_type):
+        return graph_tokens(asked.document_type) + thought
     wanted = [field for field in asked.document_type.fields if field.asked]
     lists = any(field.kind is Kind.LIST for field in wanted)
     flat = sum(_LEAF_TOKENS for field in wanted if field.kind is not Kind.LIST)
     tokens = 64 + flat + (_LIST_TOKENS if lists else 0)
-    return min(tokens, _MOST_TOKENS) + (_THOUGHT_CHARACTERS // 3 if asked.reasoning else 0)
+    return min(tokens, _MOST_TOKENS) + thought
 
 
 def answer_schema(document_type: DocumentType) -> dict[str, Any]:

@@ -44,11 +44,14 @@ class Prompt:
         hash: names the prompt's template, so that predictions can be compared by it.
         chat_template_kwargs: options that the model's own chat template knows, as
             `{"enable_thinking": False}`.
+        image_options: options that the model's own image processor knows, as
+            `{"size": {"longest_edge": 1024}}`.
     """
 
     messages: tuple[Message, ...]
     hash: str
     chat_template_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    image_options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ class Source(StrEnum):
 
     MODEL = "model"
     MRZ = "mrz"
+    LINES = "lines"
     HUMAN = "human"
 
 
@@ -59,6 +60,8 @@ class Evidence:
         score: the OCR's own score of the lines, 0 to 1, their least.
         alternatives: how many other places fit as well.
         labelled: whether a word of the field's name stands in the same row.
+        start: offset in a plain text; -1 on a page.
+        end: offset behind it.
     """
 
     page: int
@@ -68,6 +71,8 @@ class Evidence:
     score: float = 1.0
     alternatives: int = 0
     labelled: bool = False
+    start: int = -1
+    end: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,11 @@ class EvidenceFinder:
             for line in row:
                 self._row[place[id(line)]] = number
             self._row_words.append(words_of(self._folded[place[id(line)]] for line in row))
+
+    @property
+    def lines(self) -> Sequence[Line]:
+        """All lines of the document."""
+        return self._lines
 
     def find(self, raw: str, spec: FieldSpec) -> Evidence | None:
         """The place of a value as printed, or of the same date or amount printed otherwise.
@@ -266,7 +276,11 @@ class EvidenceFinder:
         box = _part(line, hit.start / len(folded), hit.end / len(folded))
         same_length = len(line.text) == len(folded)
         text = line.text[hit.start : hit.end] if same_length else line.text
-        return Evidence(line.page, box, text, hit.similarity, line.score, equal, labelled)
+        found = Evidence(line.page, box, text, hit.similarity, line.score, equal, labelled)
+        if line.start < 0:
+            return found
+        begin, end = (hit.start, hit.end) if same_length else (0, len(line.text))
+        return replace(found, start=line.start + begin, end=line.start + end)
 
     def _across_lines(self, wanted: str) -> Evidence | None:
         """The run of neighbouring lines whose joined text is most like the value."""
@@ -300,7 +314,11 @@ class EvidenceFinder:
         box = chosen[0].box.union(*(line.box for line in chosen[1:]))
         text = " ".join(line.text for line in chosen)
         least = min(line.score for line in chosen)
-        return Evidence(chosen[0].page, box, text, score / 100, least)
+        found = Evidence(chosen[0].page, box, text, score / 100, least)
+        if chosen[0].start < 0:
+            return found
+        end = chosen[-1].start + len(chosen[-1].text)
+        return replace(found, start=chosen[0].start, end=end)
 
 
 def evidence_json(evidence: Evidence | None) -> Mapping[str, Any] | None:

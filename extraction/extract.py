@@ -5,124 +5,57 @@ costs is measured here and goes into the response, the log and the metrics under
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import cast
 
 from extraction.answer import answer_tokens, grammar_of
-from extraction.checks import Check
-from extraction.classify import TypeClassifier
 from extraction.confidence import Calibration
 from extraction.document_types.base import DocumentType
 from extraction.document_types.catalogue import BUILT_IN
+from extraction.document_types.document import is_document
+from extraction.document_types.graph import is_graph
 from extraction.engine import Completion, Engine, Prompt, Sampling
 from extraction.entity_tokens import can_write, write_entity_tokens
 from extraction.errors import EngineUnavailable, ModelCannotSee
-from extraction.evidence import EvidenceFinder, ReadField
+from extraction.evidence import EvidenceFinder
 from extraction.fields import Judged, read_fields
+from extraction.grounding import copied
 from extraction.lines import Line, LineReader
+from extraction.markdown.extraction import extraction_of
+from extraction.markdown.parse import PageParser
 from extraction.media import PDF, media_type
 from extraction.mrz import FoundMrz
 from extraction.nesting import nested
-from extraction.pages import Page, PageLimits, load_pages
-from extraction.prompt import AnswerFormat, Asked, build_prompt, fits, prompt_hash
+from extraction.page_view import ShownPages
+from extraction.pages import Page, load_pages
+from extraction.plain_text import read_text, text_lines
+from extraction.prompt import AnswerFormat, Asked, build_prompt, fits, layout_of, prompt_hash
 from extraction.record import ParsedAnswer, normalise_record, parse_record
-from extraction.spelling import spelled
+from extraction.request import (
+    NOT_ASKED,
+    UNKNOWN_TYPE,
+    Extraction,
+    ExtractRequest,
+    Readers,
+)
 from extraction.stages import Stages
 from extraction.traits import ModelTraits
 from extraction.verdicts import find_zone, verdicts_on
 from extraction.versions import KnownVersion, KnownVersions, ManyVersions
 from extraction.zone import with_zone
 
-UNKNOWN_TYPE = "unknown"
+__all__ = [
+    "NOT_ASKED",
+    "UNKNOWN_TYPE",
+    "ExtractRequest",
+    "Extraction",
+    "Extractor",
+    "Readers",
+]
+
 _PDF_SLOTS = 2  # each is a child process of up to `PageLimits.pdf_memory_bytes`
-NOT_ASKED = "not-asked"
-
-
-@dataclass(frozen=True, slots=True)
-class ExtractRequest:
-    """What a caller wants from one document.
-
-    Attributes:
-        content: the file's bytes.
-        document_type: the type, or None to let `auto` decide.
-        fields: top-level fields to answer; empty for all.
-        reasoning: think before answering.
-        answer_format: how the model writes its answer.
-        use_lines: whether the OCR's lines go into the prompt. Without them a model has to see, and
-            the page is read for `auto` alone.
-    """
-
-    content: bytes
-    document_type: DocumentType | None
-    fields: tuple[str, ...] = ()
-    reasoning: bool = False
-    answer_format: AnswerFormat = AnswerFormat.JSON
-    use_lines: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Extraction:
-    """The answer to one document, ready to be stored and returned.
-
-    Attributes:
-        document_type: name of the type, "unknown" where `auto` found none that fits.
-        document_type_version: version of that type.
-        type_confidence: how sure `auto` was, 0 to 1; 1 where the caller named the type.
-        record: normalised values as JSON, nested; absent fields are None, lists may be empty.
-        fields: each read leaf by its path, as "items.0.total_price".
-        checks: verdicts on the record.
-        warnings: stable slugs of what a reader should know, as "answer-cut" or "lines-left-out".
-        reasoning: the model's thought where one was asked for.
-        entity_tokens: the record in entity tokens where that format was asked for.
-        schema_valid: whether the completion parsed and every value fitted its kind.
-        model_version: the version that answered; the one in use where none was asked.
-        timings_seconds: per stage: decode, lines, prompt, queue, engine, checks.
-        pages: the decoded pages.
-        lines: what the OCR read, all pages.
-    """
-
-    document_type: str
-    document_type_version: int
-    type_confidence: float
-    record: Mapping[str, Any]
-    fields: Mapping[str, ReadField]
-    checks: tuple[Check, ...]
-    warnings: tuple[str, ...]
-    reasoning: str | None
-    entity_tokens: str | None
-    schema_valid: bool
-    model_version: str
-    prompt_hash: str
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
-    timings_seconds: Mapping[str, float]
-    pages: tuple[Page, ...] = field(repr=False, default=())
-    lines: tuple[Line, ...] = field(repr=False, default=())
-
-
-@dataclass(frozen=True, slots=True)
-class Readers:
-    """What reads a document beside the engine; made once, at start.
-
-    Attributes:
-        lines: the OCR, None where it is switched off for good.
-        classifier: decides `auto`.
-        calibration: of the version that is served first; turns signals into confidence.
-        traits: facts about that version; further ones come by `Extractor.add_version`.
-        page_limits: how large a document may be.
-        max_characters: most characters of lines in a prompt.
-        max_images: most pages that a model that sees is shown.
-    """
-
-    lines: LineReader | None
-    classifier: TypeClassifier
-    calibration: Calibration
-    traits: ModelTraits
-    page_limits: PageLimits = field(default_factory=PageLimits)
-    max_characters: int = 9000
-    max_images: int = 1
 
 
 class Extractor:
@@ -182,6 +115,8 @@ class Extractor:
             ModelCannotSee: no lines may be used, and the model cannot look at the page.
             PromptTooLong, EngineUnavailable, UnparseableRecord: see `errors.py`.
         """
+        if request.is_text and lines is None:
+            pages, lines = (), text_lines(read_text(request.content))
         if request.document_type is not None:
             request.document_type.select(request.fields)  # refuses before anything is spent
         can_read = self.readers.lines is not None or lines is not None
@@ -193,6 +128,8 @@ class Extractor:
         with stages.timed("lines"):
             lines = list(lines) if lines is not None else await self._read_lines(request, pages)
         asked = self._asked(version)  # another one, where a swap came while the page was read
+        if request.document_type is not None and is_document(request.document_type):
+            return await self._document(_Source(request, pages, lines, can_read), version, stages)
         with stages.timed("prompt"):
             source = _Source(request, pages, lines, can_read)
             reading = await asyncio.to_thread(self._begin, source, asked)
@@ -207,7 +144,36 @@ class Extractor:
         answered = (self.versions.find(completion.model) if completion else None) or asked
         return await asyncio.to_thread(self._record_of, reading, completion, answered, stages)
 
-    async def _ask(self, prompt: Prompt, sampling: Sampling, version: str | None) -> Completion:
+    async def _document(self, source: "_Source", version: str | None, stages: Stages) -> Extraction:
+        """Whole pages as Markdown, each asked for by itself."""
+        request, known = source.request, self._asked(version)
+        wanted = cast("DocumentType", request.document_type).select(request.fields)
+        asked = Asked(wanted, reasoning=request.reasoning, style=known.traits.style)
+        reader = self.readers.lines
+        parser = PageParser(
+            ask=partial(self._ask, version=version),
+            read=None if reader is None else self._read_page,
+            asked=asked,
+            traits=known.traits,
+            use_lines=request.use_lines,
+            max_characters=self.readers.max_characters,
+        )
+        with stages.timed("engine"):
+            readings = await parser.parse(source.pages, source.lines)
+        answered = next((r.completion.model for r in readings if r.completion), known.name)
+        used = self.versions.find(answered) or known
+        with stages.timed("checks"):
+            found = await asyncio.to_thread(extraction_of, readings, asked, used, answered)
+        return replace(found, timings_seconds=stages.seconds, pages=tuple(source.pages))
+
+    async def _read_page(self, page: Page) -> list[Line]:
+        reader = cast("LineReader", self.readers.lines)
+        async with self._slots:
+            return await asyncio.to_thread(reader.read, page)
+
+    async def _ask(
+        self, prompt: Prompt, sampling: Sampling, version: str | None = None
+    ) -> Completion:
         if version is None:
             return await self._engine.generate(prompt, sampling)
         # Versions are added by who has such an engine.
@@ -225,11 +191,7 @@ class Extractor:
         reader = self.readers.lines
         if reader is None or not (request.use_lines or request.document_type is None):
             return []
-        lines: list[Line] = []
-        for page in pages:
-            async with self._slots:
-                lines += await asyncio.to_thread(reader.read, page)
-        return lines
+        return [line for page in pages for line in await self._read_page(page)]
 
     def _begin(self, source: "_Source", version: KnownVersion) -> "_Reading | _NoType":
         """Lines -> type -> what is asked -> zone, prompt. Takes a while: a thread's work."""
@@ -248,35 +210,37 @@ class Extractor:
             request.answer_format,
             reasoning=request.reasoning,
             style=version.traits.style,
+            layout=version.traits.layout,
         )
         zone = find_zone(wanted, lines)
         shown = lines if request.use_lines else ()
         warnings: tuple[str, ...] = ()
         if len(asked.document_type.fields) < len(wanted.fields):
             warnings += ("nested-fields-left-out",)
+        if is_graph(wanted) and not version.traits.writes(wanted.name):
+            warnings += ("type-not-trained",)
         prompt = None
         if not shown and not version.traits.sees_images:
             warnings += ("no-text",)
         elif any(field.asked for field in asked.document_type.fields):
-            pages = source.pages if version.traits.sees_images else ()
-            prompt, more = self._prompt(asked, pages, shown)
+            prompt, more = self._prompt(asked, source.pages, shown, version.traits)
             warnings += more
         return _Reading(wanted, asked, source.pages, lines, sure, zone, prompt, warnings)
 
     def _prompt(
-        self, asked: Asked, pages: Sequence[Page], lines: Sequence[Line]
+        self, asked: Asked, pages: Sequence[Page], lines: Sequence[Line], traits: ModelTraits
     ) -> tuple[Prompt, tuple[str, ...]]:
         """The prompt with the pages that are shown as images; none for a model that cannot see."""
         warnings: tuple[str, ...] = ()
-        images: list[bytes] = []
-        if pages:
-            images = [page.jpeg for page in pages[: self.readers.max_images]]
-            if len(pages) > self.readers.max_images and not lines:
+        shown = ShownPages()
+        if traits.sees_images:
+            shown = traits.pages.show(pages, self.readers.max_images, alone=not lines)
+            if len(pages) > len(shown.images) and not lines:
                 warnings += ("pages-left-out",)
         most = self.readers.max_characters
-        if not fits(lines, most):
+        if not fits(lines, most, layout_of(asked)):
             warnings += ("lines-left-out",)
-        return build_prompt(asked, lines, images=images, max_characters=most), warnings
+        return build_prompt(asked, lines, shown=shown, max_characters=most), warnings
 
     def _sampling(self, asked: Asked, traits: ModelTraits) -> Sampling:
         grammar = grammar_of(asked, traits.special_tokens)
@@ -319,8 +283,15 @@ class Extractor:
             asked, wanted = reading.asked, reading.wanted
             parsed = parse_record(completion, asked) if completion else ParsedAnswer((), None)
             finder = EvidenceFinder(reading.lines)
-            places = finder.find_all((leaf.path, leaf.raw, leaf.spec) for leaf in parsed.leaves)
-            leaves = [spelled(leaf, places[leaf.path], version.traits) for leaf in parsed.leaves]
+            places = dict.fromkeys(leaf.path for leaf in parsed.leaves) | finder.find_all(
+                (leaf.path, leaf.raw, leaf.spec)
+                for leaf in parsed.leaves
+                if not is_graph(wanted)
+                or leaf.path.endswith(".text")  # ids and types stand nowhere
+            )
+            # What names of receipts are corrected to says nothing of a text's own words.
+            traits = replace(version.traits, capitals=False) if is_graph(wanted) else version.traits
+            leaves, places = copied(parsed.leaves, places, finder, traits)
             texts = {leaf.path: leaf.raw for leaf in leaves}
             as_entities = asked.answer_format is AnswerFormat.ENTITY_TOKENS
             normalised = normalise_record(asked.document_type, texts, day_first=as_entities or None)
@@ -336,6 +307,8 @@ class Extractor:
         warned = list(reading.warnings)
         if not parsed.complete:
             warned.append("answer-cut")
+        if parsed.dropped:
+            warned.append("graph-parts-dropped")
         if reading.zone is not None and reading.zone.repairs:
             warned.append("mrz-repaired")
         return Extraction(

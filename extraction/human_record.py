@@ -9,6 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from extraction.document_types.base import DocumentType, FieldSpec, Kind
+from extraction.document_types.document import DEGREES, is_document
+from extraction.document_types.graph import faults_of, is_graph
 from extraction.document_types.record import model_of
 from extraction.document_types.response_schema import PATTERNS
 from extraction.errors import InvalidRecord
@@ -36,6 +38,10 @@ def validate_human_record(document_type: DocumentType, record: Mapping[str, Any]
         checked = _checked_object(document_type.fields, record, "", faults, 0)
     except RecursionError:
         raise InvalidRecord({"": "it is nested too deeply"}) from None
+    if is_graph(document_type):
+        faults |= _graph_faults(document_type, checked, faults)
+    elif is_document(document_type):
+        faults |= _page_faults(checked)
     if not record:
         faults[""] = "it is empty; send the corrected fields"
     if faults:
@@ -48,6 +54,27 @@ def validate_human_record(document_type: DocumentType, record: Mapping[str, Any]
         places = {".".join(map(str, item["loc"])): item["type"] for item in error.errors()}
         raise InvalidRecord(places) from None
     return checked
+
+
+def _graph_faults(
+    document_type: DocumentType, graph: Mapping[str, Any], known: Mapping[str, str]
+) -> dict[str, str]:
+    """What a graph lacks as a whole: both of its lists, ids, and entities for its references."""
+    if known:
+        return {}
+    missing = [name for name in document_type.field_names if name not in graph]
+    if missing and graph:
+        why = "send the whole graph: its relations refer to its entities"
+        return dict.fromkeys(missing, why)
+    return faults_of(graph)
+
+
+def _page_faults(document: Mapping[str, Any]) -> dict[str, str]:
+    faults = {}
+    for index, page in enumerate(document.get("pages") or ()):
+        if (page or {}).get("rotation_correction") not in {None, *DEGREES}:
+            faults[f"pages.{index}.rotation_correction"] = "0, 90, 180 or 270 is expected"
+    return faults
 
 
 def _tuples(value: Any) -> Any:

@@ -1,6 +1,6 @@
 """Page -> list[Line]: the text lines of a page with box and score, in reading order (RapidOCR).
 
-    page -> detect and recognise -> (looks turned? turn, read again) -> clean text -> rows -> lines
+    page -> detect and recognise -> (looks turned? turn, read again) -> clean, mended text -> rows
 
 RapidOCR's bundled PP-OCRv6 models run on OpenVINO at full detection resolution without the
 orientation classifier: `bench/lines.py` compares that with RapidOCR's defaults.
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from extraction.misreadings import mended
 from extraction.pages import Page
 from extraction.spaces import SpacedDecoder
 
@@ -112,6 +113,7 @@ class Line:
         page: index of its page.
         quarter_turns: counter-clockwise quarter turns after which the text is upright; not 0 on
             pages that were scanned sideways or upside down.
+        start: offset in a plain text that the line is from; -1 for a line of a page.
     """
 
     text: str
@@ -119,6 +121,7 @@ class Line:
     score: float
     page: int
     quarter_turns: int = 0
+    start: int = -1
 
 
 class LineReader:
@@ -153,7 +156,7 @@ class LineReader:
                     for line in upright
                 ]
         kept = [line for line in lines if line.text and line.score >= LEAST_SCORE]
-        return [line for row in rows(kept) for line in row]
+        return [line for row in rows(mended(kept)) for line in row]
 
     def _read_image(self, image: Image.Image, page: int) -> list[Line]:
         """All that was detected, also what was read badly, in no particular order."""
@@ -229,6 +232,8 @@ class _Span:
 
 
 def _page_rows(lines: Sequence[Line]) -> list[list[Line]]:
+    if all(line.start >= 0 for line in lines):
+        return [[line] for line in lines]
     upright = [line.box.turned(line.quarter_turns) for line in lines]
     slope = _skew(upright)
     spans = [

@@ -8,6 +8,7 @@ WEBP = "image/webp"
 TIFF = "image/tiff"
 HEIC = "image/heic"
 PDF = "application/pdf"
+TEXT = "text/plain"
 
 # Brands of ISO base media files that hold HEVC-coded images (ISO/IEC 23008-12).
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}

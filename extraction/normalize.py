@@ -16,6 +16,7 @@ from extraction.document_types.base import Kind
 
 __all__ = [
     "Value",
+    "clean_markdown",
     "clean_text",
     "normalize",
     "parse_boolean",
@@ -104,6 +105,22 @@ def clean_text(raw: str) -> str | None:
         if character.isspace() or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co"}
     )
     return " ".join("".join(kept).split()) or None
+
+
+def clean_markdown(raw: str) -> str | None:
+    """NFC; line feeds and tabs stay, lines end without white space; None if empty.
+
+    Control, surrogate and private characters go, and of the invisible marks all but the joiners,
+    which some scripts need.
+    """
+    lines = unicodedata.normalize("NFC", raw).replace("\r\n", "\n").replace("\r", "\n")
+    kept = "".join(
+        character
+        for character in lines
+        if character in "\n\t\u200c\u200d"
+        or unicodedata.category(character) not in {"Cc", "Cf", "Cs", "Co"}
+    )
+    return "\n".join(line.rstrip() for line in kept.split("\n")).strip("\n") or None
 
 
 def parse_money(raw: str) -> Decimal | None:
@@ -295,7 +312,9 @@ def _ungrouped(whole: str) -> str | None:
 
 _PARSERS: dict[Kind, Callable[[str], Value | None]] = {
     Kind.TEXT: clean_text,
+    Kind.MARKDOWN: clean_markdown,
     Kind.CODE: clean_text,
+    Kind.LABEL: clean_text,
     Kind.MONEY: parse_money,
     Kind.NUMBER: parse_number,
     Kind.INTEGER: parse_integer,

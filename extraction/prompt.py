@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from extraction.document_types.base import DocumentType, FieldSpec, Kind
+from extraction.document_types.document import is_document
+from extraction.document_types.graph import graph_request, is_graph
 from extraction.engine import Message, Prompt
-from extraction.lines import Line, rows
+from extraction.layout import GAP, Layout, render_page
+from extraction.lines import Line
+from extraction.markdown.ask import page_request
+from extraction.page_view import ShownPages
 
 SYSTEM = "Read the document and answer with its fields."
-GAP = "  "  # between two lines of one visual row
 _PAGE_BREAK = "--- page {number} ---"
 _OMITTED = "--- lines left out ---"
 
@@ -57,19 +61,21 @@ class Asked:
         answer_format: JSON, or each field in its own special token.
         reasoning: whether the model thinks in `<think>` before it answers.
         style: how much the prompt explains.
+        layout: how the prompt shows where lines stand.
     """
 
     document_type: DocumentType
     answer_format: AnswerFormat = AnswerFormat.JSON
     reasoning: bool = False
     style: PromptStyle = PromptStyle.COMPACT
+    layout: Layout = Layout.ROWS
 
 
 def build_prompt(
     asked: Asked,
     lines: Sequence[Line],
     *,
-    images: Sequence[bytes] = (),
+    shown: ShownPages | None = None,
     max_characters: int = 9000,
 ) -> Prompt:
     """The chat for one document.
@@ -77,43 +83,53 @@ def build_prompt(
     Args:
         asked: the type, its fields, and the form of the answer.
         lines: what the OCR read, pages in order; empty when the model reads alone.
-        images: encoded pages for a model that sees.
+        shown: the pages, for a model that sees.
         max_characters: most characters of text; the middle of a longer one is left out, because
             what matters on receipts and forms stands at the ends. See `fits`.
     """
-    text = render_lines(lines, max_characters)
+    text = render_lines(lines, max_characters, layout_of(asked))
     user = f"{text}\n\n{_request(asked)}" if text else _request(asked)
-    messages = (Message("system", SYSTEM), Message("user", user, tuple(images)))
-    return Prompt(messages, prompt_hash(asked))
+    shown = shown or ShownPages()
+    messages = (Message("system", SYSTEM), Message("user", user, shown.images))
+    return Prompt(messages, prompt_hash(asked), image_options=shown.options)
+
+
+def layout_of(asked: Asked) -> Layout:
+    """How this prompt shows where lines stand: a whole page is shown as it is read."""
+    return Layout.COLUMNS if is_document(asked.document_type) else asked.layout
 
 
 def prompt_hash(asked: Asked) -> str:
     """Names the template and the request, not the document; 16 hexadecimal digits of SHA-256."""
     content = f"{SYSTEM}\x00{GAP}\x00{_request(asked)}"
+    if (layout := layout_of(asked)) is not Layout.ROWS:  # which there was before a choice
+        content += f"\x00{layout}"
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def render_lines(lines: Sequence[Line], max_characters: int = 9000) -> str:
+def render_lines(
+    lines: Sequence[Line], max_characters: int = 9000, layout: Layout = Layout.ROWS
+) -> str:
     """The lines as text: one visual row a line, pages set apart."""
-    rendered = _rendered(lines)
+    rendered = _rendered(lines, layout)
     if _length(rendered) <= max_characters:
         return "\n".join(rendered)
     return "\n".join(_without_middle(rendered, max_characters))
 
 
-def fits(lines: Sequence[Line], max_characters: int = 9000) -> bool:
+def fits(lines: Sequence[Line], max_characters: int = 9000, layout: Layout = Layout.ROWS) -> bool:
     """Whether `render_lines` leaves nothing out."""
-    return _length(_rendered(lines)) <= max_characters
+    return _length(_rendered(lines, layout)) <= max_characters
 
 
-def _rendered(lines: Sequence[Line]) -> list[str]:
+def _rendered(lines: Sequence[Line], layout: Layout) -> list[str]:
     pages = sorted({line.page for line in lines})
     rendered: list[str] = []
     for page in pages:
         if len(pages) > 1:
             rendered.append(_PAGE_BREAK.format(number=page + 1))
         on_page = [line for line in lines if line.page == page]
-        rendered += [GAP.join(neutral(line.text) for line in row) for row in rows(on_page)]
+        rendered += render_page(on_page, layout, neutral)
     return rendered
 
 
@@ -149,9 +165,14 @@ def neutral(text: str) -> str:
 
 def _request(asked: Asked) -> str:
     wanted = [field for field in asked.document_type.fields if field.asked]
+    is_described = asked.style is PromptStyle.DESCRIBED
+    if is_document(asked.document_type):
+        return page_request(described=is_described, reasoning=asked.reasoning)
     names = ", ".join(_listed(field) for field in wanted)
     parts = [f"{asked.document_type.name}: {names}"]
-    if asked.style is PromptStyle.DESCRIBED:
+    if is_graph(asked.document_type):
+        parts[:0] = [neutral(line) for line in graph_request(asked.document_type)]
+    if is_described:
         parts.insert(0, _description(asked, wanted))
     if asked.answer_format is AnswerFormat.ENTITY_TOKENS:
         parts.append("Answer in entity tokens.")

@@ -18,10 +18,14 @@ from typing import Any, cast
 from pydantic import BaseModel
 
 from extraction.document_types.base import DocumentType, FieldSpec, Kind
+from extraction.document_types.document import is_document
+from extraction.document_types.graph import is_graph
 from extraction.document_types.record import Record, model_of
 from extraction.engine import Completion
 from extraction.entity_tokens import parse_entity_tokens
 from extraction.errors import UnparseableRecord
+from extraction.graph_answer import resolved
+from extraction.markdown.front_matter import read_page
 from extraction.normalize import normalize
 from extraction.prompt import AnswerFormat, Asked
 
@@ -60,11 +64,13 @@ class ParsedAnswer:
         leaves: the values in the order of the answer.
         thought: what stood in `<think>`, None where nothing did.
         complete: False where the answer was cut and the leaves are those before the cut.
+        dropped: parts of a graph that refer to nothing, or are not whole, and are no leaves.
     """
 
     leaves: tuple[RawLeaf, ...]
     thought: str | None
     complete: bool = True
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,10 @@ def parse_record(completion: Completion, asked: Asked) -> ParsedAnswer:
         raise _unparseable(completion, asked, error.why) from None
     if cut and not leaves:
         raise _unparseable(completion, asked, "cut before the first value")
-    return ParsedAnswer(leaves, thought, complete=not cut)
+    dropped = 0
+    if is_graph(asked.document_type):
+        leaves, dropped = resolved(leaves, asked.document_type)
+    return ParsedAnswer(leaves, thought, complete=not cut, dropped=dropped)
 
 
 def _unparseable(completion: Completion, asked: Asked, why: str) -> UnparseableRecord:
@@ -116,6 +125,13 @@ def _unparseable(completion: Completion, asked: Asked, why: str) -> UnparseableR
 
 def _leaves(completion: Completion, asked: Asked, start: int, *, cut: bool) -> Iterator[RawLeaf]:
     text = completion.text
+    if is_document(asked.document_type):
+        for part in read_page(text[start:], cut=cut):
+            path = f"pages.0.{part.name}"
+            spec = asked.document_type.field(path)
+            raw = _storable(part.text, spec)
+            yield RawLeaf(path, spec, raw, start + part.start, start + part.end)
+        return
     if asked.answer_format is AnswerFormat.JSON:
         content = _json(text[start:], cut=cut)
         yield from _LeafReader(text, start).read(asked.document_type.fields, content, "")

@@ -13,7 +13,10 @@ from pydantic import BaseModel
 from rapidfuzz import fuzz
 
 from extraction.document_types.base import DocumentType, FieldSpec, Kind
+from extraction.document_types.document import is_document
+from extraction.document_types.graph import is_graph
 from extraction.normalize import normalize
+from extraction.structure_scores import document_score, graph_scores, markdown_similarity
 
 SROIE_FIELDS = ("company", "date", "address", "total")
 
@@ -37,7 +40,8 @@ def score_field(spec: FieldSpec, reference: Any, value: Any) -> float | None:
     """How well `value` answers `reference`, 0 to 1, by the kind of the field.
 
     TEXT: rapidfuzz's ratio / 100 (2 x matches / total length, Levenshtein indel distance) of the
-    texts with white space collapsed and case folded. Every other leaf: 1 if equal after
+    texts with white space collapsed and case folded. MARKDOWN: 1 less the normalised edit distance
+    (`structure_scores.markdown_similarity`). Every other leaf: 1 if equal after
     normalisation, else 0. OBJECT: mean over the fields that have a reference. LIST: sum over the
     best one-to-one assignment of elements, divided by the longer length, so that elements too many
     cost as much as missing ones.
@@ -71,6 +75,9 @@ def score_record(
 ) -> RecordScore:
     """The score of each field of a record that has a reference, and their mean.
 
+    A document is scored by the edit distance of its text, a graph by the F1 of its entities and of
+    its relations: see `structure_scores`.
+
     Args:
         document_type: the type of both; a selection scores the selected fields alone.
         reference: what is right; values typed, or as printed.
@@ -80,6 +87,8 @@ def score_record(
     answered = _plain(record) if record is not None else {}
     if not isinstance(answered, Mapping):
         answered = {}
+    if is_document(document_type) or is_graph(document_type):
+        return _of_structure(document_type, expected, answered)
     scores: dict[str, float] = {}
     top: list[float] = []
     for spec in document_type.fields:
@@ -92,6 +101,18 @@ def score_record(
             _below(spec, spec.name, expected.get(spec.name), _plain(answered.get(spec.name)))
         )
     return RecordScore(scores, sum(top) / len(top) if top else None)
+
+
+def _of_structure(
+    document_type: DocumentType, reference: Mapping[str, Any], record: Mapping[str, Any]
+) -> RecordScore:
+    if is_graph(document_type):
+        scores = graph_scores(reference, record)
+    else:
+        score = document_score(reference, record)
+        scores = {} if score is None else {"pages": score}
+    asked = {name: score for name, score in scores.items() if name in document_type.field_names}
+    return RecordScore(asked, sum(asked.values()) / len(asked) if asked else None)
 
 
 def score_confirmed(
@@ -116,6 +137,8 @@ def score_confirmed(
         0. None where nothing is confirmed.
     """
     scored = score_record(document_type, reference, record)
+    if is_document(document_type):
+        return scored.mean  # its text is one; what a page's facts add to it is in the text
     invented = sum(invented_shares(document_type, reference, record).values())
     count = sum("." not in path for path in scored.fields)
     if scored.mean is not None:
@@ -202,6 +225,8 @@ def _is_absent(value: Any) -> bool:
 def _score_leaf(spec: FieldSpec, reference: Any, value: Any) -> float:
     if isinstance(value, Mapping | list | tuple):
         return 0.0  # a container where a leaf belongs
+    if spec.kind is Kind.MARKDOWN:
+        return markdown_similarity(str(reference), str(value))
     if spec.kind is Kind.TEXT:
         return float(fuzz.ratio(_folded(reference), _folded(value))) / 100
     return float(_same(spec, reference, value))

@@ -7,11 +7,15 @@ from typing import Any, TypeVar
 from extraction.checks import Check, Verdict, check_passport, check_receipt
 from extraction.document_types.base import DocumentType
 from extraction.document_types.catalogue import BUILT_IN
+from extraction.document_types.document import is_document
+from extraction.document_types.graph import is_graph
 from extraction.document_types.passport import Passport
 from extraction.document_types.receipt import Receipt
 from extraction.document_types.record import Record
 from extraction.lines import Line
 from extraction.mrz import FoundMrz, find_mrz
+from extraction.record import to_json
+from extraction.structure_checks import check_document, check_graph
 
 _R = TypeVar("_R", bound=Record)
 
@@ -51,6 +55,10 @@ def _of_the_type(document_type: DocumentType, record: Record, zone: FoundMrz | N
         return check_receipt(_as(Receipt, values), today)
     if document_type.name == BUILT_IN["passport"].name:
         return check_passport(_as(Passport, values), zone.mrz if zone else None, today)
+    if is_document(document_type):
+        return check_document(to_json(record))
+    if is_graph(document_type):
+        return check_graph(to_json(record))
     return []
 
 

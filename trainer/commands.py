@@ -173,6 +173,7 @@ async def _train(
     from trainer.command_tables import outcome_table
     from trainer.cycle import run_cycle
     from trainer.cycle_lock import CycleLock
+    from trainer.erasing import forget_erased
     from trainer.launching import launcher_of
     from trainer.progress import StageProgress
     from trainer.run import CycleFolders
@@ -183,6 +184,7 @@ async def _train(
         await asyncio.to_thread(lock.__enter__)
         try:
             await _screen(database.sessions, profile)
+            await forget_erased(database.sessions, folders.training)
             with StageProgress(console) as progress:
                 outcome = await attempt_cycle(
                     database.sessions,
@@ -215,6 +217,7 @@ async def _screen(sessions: Sessions, profile: Profile) -> None:
 
 async def _work(settings: TrainerSettings, profile: Profile, source: str) -> int:
     from trainer.child import COMMAND, CycleProcess
+    from trainer.erasing import ForgetErased
     from trainer.rollback import watch_new_champion
     from trainer.run import CycleFolders
     from trainer.worker import Training
@@ -228,7 +231,11 @@ async def _work(settings: TrainerSettings, profile: Profile, source: str) -> int
         running=lambda: cycle.running,
         folder=folders.training,
     )
-    duties = {"screening": _screen, "watching the champion": watch_new_champion}
+    duties = {
+        "screening": _screen,
+        "watching the champion": watch_new_champion,
+        "forgetting what was erased": ForgetErased(folders.training),
+    }
     with metrics.served(settings.worker_metrics_host, settings.worker_metrics_port):
         try:
             await _keep_working(settings, profile, training, metrics, duties)

@@ -35,7 +35,7 @@ Part = Literal["train", "replay"]
 Subset = Literal["selection", "gate"]
 
 _SELECTION_MARK = b"docloop selection"
-_ASKED = ("reasoning", "format", "ocr")
+_ASKED = ("reasoning", "format", "ocr", "entity_types", "relation_types")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ def build_dataset(
         key=lambda item: item.learnable.correction.id,
     )
     replay = [_example(item, traits, "replay") for item in again]
-    base = base_examples(count - len(again), seed=seed, style=traits.style)
+    base = base_examples(count - len(again), traits, seed=seed)
     holdout = tuple(_holdout_item(item, ordered, profile) for item in sides.holdout)
     manifest = Manifest(
         seed=seed,
@@ -222,7 +222,12 @@ def build_dataset(
 def _example(item: Usable, traits: ModelTraits, part: Part) -> TrainingExample:
     learnable, confirmed = item.learnable, item.confirmed
     lines = shown_lines(learnable)
-    asked = Asked(confirmed.document_type, confirmed.answer_format, style=traits.style)
+    asked = Asked(
+        confirmed.document_type,
+        confirmed.answer_format,
+        style=traits.style,
+        layout=traits.layout,
+    )
     printer = Printer(lines_of(learnable.pages), predicted_of(learnable.prediction.fields))
     record = {
         spec.name: printer.printed(spec, confirmed.reference[spec.name])
@@ -242,7 +247,7 @@ def _example(item: Usable, traits: ModelTraits, part: Part) -> TrainingExample:
             document_id=learnable.document_id,
             content_sha256=learnable.content_sha256,
         ),
-        page_blob_keys=tuple(page.blob_key for page in learnable.pages)
+        page_blob_keys=tuple(page.blob_key for page in learnable.pages if page.has_image)
         if traits.sees_images
         else (),
     )

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from extraction.document_types.base import DocumentType, FieldSpec, Kind
+from extraction.document_types.document import is_document
 from extraction.entity_tokens import DATE_FORMAT
 from extraction.lines import Line
+from extraction.markdown.front_matter import write_page
 from extraction.normalize import parse_date
 from extraction.prompt import AnswerFormat, Asked, build_prompt
 
@@ -65,6 +67,8 @@ def make_example(
 def answer_text(asked: Asked, record: Mapping[str, Any]) -> str:
     """The completion that a perfect model would give."""
     kept = _asked_part(asked.document_type, record)
+    if is_document(asked.document_type):
+        return write_page((record.get("pages") or [{}])[0])
     if asked.answer_format is AnswerFormat.JSON:
         return json.dumps(kept, ensure_ascii=False, separators=(",", ":"))
     return "".join(

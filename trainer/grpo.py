@@ -17,7 +17,7 @@ from trl import GRPOConfig
 from trainer.policy import Policy
 from trainer.profile import GrpoSection, Level, RewardsSection
 from trainer.rewards import TokenizerDecode, make_rewards
-from trainer.shared_prompt import SharedPromptTrainer
+from trainer.shared_prompt import SharedPromptTrainer, shares_prompts
 from trainer.stage import newest_checkpoint
 
 
@@ -57,7 +57,7 @@ def train_grpo(
     if len(rows) < section.prompts_per_step:
         raise ValueError(f"{len(rows)} prompts for steps of {section.prompts_per_step}")
     set_seed(seed)
-    if policy.sees_images or not on_cpu:
+    if not (on_cpu and shares_prompts(policy.model)):
         # Together only where the shared prompt makes large batches cheap.
         batch, accumulated = section.generation_count, section.prompts_per_step
     else:
@@ -102,7 +102,9 @@ def train_grpo(
             data_seed=seed,
             disable_tqdm=True,
         ),
-        train_dataset=Dataset.from_list([_row(row) for row in rows]),
+        train_dataset=Dataset.from_list(
+            [_row(row, sees_images=policy.sees_images) for row in rows]
+        ),
         processing_class=policy.processor,
         callbacks=list(callbacks),
     )
@@ -112,5 +114,7 @@ def train_grpo(
     return history
 
 
-def _row(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in ("prompt", "task", "images") if name in row}
+def _row(row: dict[str, Any], *, sees_images: bool) -> dict[str, Any]:
+    """What the trainer takes; TRL tells by the column `images` what kind of data it has."""
+    kept = {name: row[name] for name in ("prompt", "task", "images") if name in row}
+    return {"images": [], **kept} if sees_images else kept

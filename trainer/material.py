@@ -4,6 +4,7 @@ Corrections go on coming while a run trains, and a run that goes on after a cras
 saw before; so the set is read from the database once.
 """
 
+import io
 import json
 import shutil
 from collections.abc import Mapping
@@ -11,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from pydantic import TypeAdapter
 
 from db.blobs import BlobStore
 from db.queries.runs import add_run_examples
 from db.tables import TrainingRun
 from extraction.errors import DocloopError
+from extraction.page_view import PageView, fitted
 from extraction.traits import ModelTraits
 from trainer.dataset import RunDataset, TrainingExample, read_dataset
 from trainer.evaluate import EvaluationItem
@@ -140,23 +143,33 @@ async def _write_rows(
                 ),
             }
             if traits.sees_images:
-                row["image_files"] = await _keep_pages(example, pages, blobs)
+                row["image_files"] = await _keep_pages(example, pages, blobs, traits.pages)
             file.write(json.dumps(row) + "\n")
     partial.rename(run.folder / _EXAMPLES)
 
 
-async def _keep_pages(example: TrainingExample, pages: Path, blobs: BlobStore | None) -> list[str]:
-    """The first page of an example as a file; a model is shown one page (`max_images`)."""
+async def _keep_pages(
+    example: TrainingExample, pages: Path, blobs: BlobStore | None, view: PageView
+) -> list[str]:
+    """The first page of an example as a file, of the size in which serving shows it."""
     if example.base_key is not None:
         from trainer.replay import generate
 
-        path = pages / f"{example.base_key.replace('/', '-')}.jpg"
-        generate(example.base_key).image.convert("RGB").save(path, quality=90)
-        return [str(path)]
-    if blobs is None or not example.page_blob_keys:
+        name, content = example.base_key.replace("/", "-"), b""
+        page = generate(example.base_key).image.convert("RGB")
+    elif blobs is None or not example.page_blob_keys:
         return []
-    path = pages / f"{example.page_blob_keys[0]}.jpg"
-    path.write_bytes(await blobs.get(example.page_blob_keys[0]))
+    else:
+        name = example.page_blob_keys[0]
+        content = await blobs.get(name)
+        page = Image.open(io.BytesIO(content))
+    alone = not example.lines
+    shown = fitted(page, view.side([page.size], alone=alone))
+    path = pages / f"{name}{'-alone' if alone else ''}.jpg"
+    if content and shown is page:
+        path.write_bytes(content)  # not encoded a second time
+    else:
+        shown.save(path, quality=90)
     return [str(path)]
 
 

@@ -7,7 +7,7 @@ and the base model is never rounded twice.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from transformers import (
 )
 
 from extraction.errors import DocloopError
+from extraction.page_view import PageView
 from trainer.base_model import load_base
 from trainer.profile import AdapterSection
 from trainer.vocabulary import NAME
@@ -131,9 +132,10 @@ def load_policy(folder: Path, adapter: AdapterSection, scratch: Path) -> Policy:
     card = read_card(folder)
     sees_images = bool(card.get("sees_images", True))
     if adapter.quantisation == "nf4":
-        return _quantised(folder, scratch, sees_images=sees_images)
+        held = _quantised(folder, scratch, sees_images=sees_images)
+        return replace(held, processor=_as_served(card, held.processor))
     model, processor = merged(folder, sees_images=sees_images)
-    return Policy(model.to(_DTYPES[adapter.dtype]), processor, sees_images)
+    return Policy(model.to(_DTYPES[adapter.dtype]), _as_served(card, processor), sees_images)
 
 
 def merged(folder: Path, *, sees_images: bool) -> tuple[PreTrainedModel, Any]:
@@ -173,6 +175,15 @@ def _quantised(folder: Path, scratch: Path, *, sees_images: bool) -> Policy:
     kind = AutoModelForImageTextToText if sees_images else AutoModelForCausalLM
     model = kind.from_pretrained(source, quantization_config=quantisation, dtype=torch.bfloat16)
     return Policy(model, _processor(str(source), sees_images=sees_images), sees_images)
+
+
+def _as_served(card: Mapping[str, Any], processor: Any) -> Any:
+    """The processor, cutting pages into as many tiles as serving has them cut into."""
+    if PageView.read(card.get("pages", {})).tile_pixels is None:
+        return processor
+    from trainer.page_size import by_page_size
+
+    return by_page_size(processor)
 
 
 def _processor(source: str, *, sees_images: bool) -> Any:

@@ -15,7 +15,7 @@ from extraction.lines import Line
 from trainer.page_spans import DECIMALS, code_spans, prints, spans
 
 # What the grammar of an answer fixes, and what people spell as they want it answered.
-_AS_GIVEN = frozenset({Kind.TEXT, Kind.CHOICE, Kind.BOOLEAN})
+_AS_GIVEN = frozenset({Kind.TEXT, Kind.MARKDOWN, Kind.LABEL, Kind.CHOICE, Kind.BOOLEAN})
 _LONGEST_DATE = 24
 
 
@@ -64,7 +64,7 @@ def predicted_of(fields: Mapping[str, Any] | None) -> dict[str, Predicted]:
 def _predicted(field: Mapping[str, Any]) -> Predicted:
     raw = field.get("raw") if field.get("source") == "model" else None
     evidence = field.get("evidence")
-    if not evidence:
+    if not evidence or evidence["box"] is None:  # none was found, or it is in a plain text
         return Predicted(raw)
     _, top, _, bottom = evidence["box"]
     return Predicted(raw, int(evidence["page"]), (float(top) + float(bottom)) / 2)

@@ -146,6 +146,15 @@ class RewardsSection(Section):
     ended: float
     reasoning_format: float
     repetition: float
+    page_tests: float
+    front_matter: float
+    layout_distance: float
+    layout_count: float
+    layout_order: float
+    graph_valid: float
+    graph_entities: float
+    graph_relations: float
+    graph_relation_accuracy: float
 
 
 class GateSection(Section):

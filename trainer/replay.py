@@ -13,8 +13,9 @@ from extraction.document_types.base import DocumentType, FieldSpec, Kind
 from extraction.document_types.passport import PASSPORT
 from extraction.document_types.receipt import RECEIPT
 from extraction.lines import Line
-from extraction.prompt import AnswerFormat, Asked, PromptStyle
+from extraction.prompt import AnswerFormat, Asked
 from extraction.record import to_json, value_of
+from extraction.traits import ModelTraits
 from trainer.default_model.dataset import FOUR, Mix
 from trainer.examples import Example, make_example
 from trainer.synth.document import SyntheticDocument
@@ -48,19 +49,17 @@ class BaseExample:
     key: str
 
 
-def base_examples(
-    count: int, *, seed: int, style: PromptStyle = PromptStyle.COMPACT
-) -> tuple[BaseExample, ...]:
+def base_examples(count: int, traits: ModelTraits, *, seed: int) -> tuple[BaseExample, ...]:
     """Generated passports and receipts by turns; the same for the same arguments.
 
     Args:
         count: how many. Each takes about half a second of one core.
+        traits: of the served model; how it is asked.
         seed: of everything that is drawn; a longer series begins with the shorter one.
-        style: how much the served model's prompts explain.
     """
     kinds = tuple(_MAKERS)
     return tuple(
-        _base_example(f"{kinds[index % len(kinds)]}/{seed}/{index}", style)
+        _base_example(f"{kinds[index % len(kinds)]}/{seed}/{index}", traits)
         for index in range(count)
     )
 
@@ -74,7 +73,7 @@ def generate(key: str) -> SyntheticDocument:
     return _MAKERS[key.partition("/")[0]](random.Random(f"replay/{key}"))
 
 
-def _base_example(key: str, style: PromptStyle) -> BaseExample:
+def _base_example(key: str, traits: ModelTraits) -> BaseExample:
     document = generate(key)
     rng = random.Random(f"replay/{key}/asked")
     lines = tuple(misread(document.lines, rng, MISREAD_RATE))
@@ -84,7 +83,7 @@ def _base_example(key: str, style: PromptStyle) -> BaseExample:
     chosen = document_type.select(names)
     as_entities = is_passport and rng.random() < _SHARES.entity_tokens
     answer_format = AnswerFormat.ENTITY_TOKENS if as_entities else AnswerFormat.JSON
-    asked = Asked(chosen, answer_format, style=style)
+    asked = Asked(chosen, answer_format, style=traits.style, layout=traits.layout)
     example = make_example(asked, lines, document.record, source=f"base/{key}")
     return BaseExample(example, asked, _reference(chosen, document.record), lines, key)
 

@@ -16,6 +16,8 @@ from trainer.profile import AdapterSection, SftSection
 from trainer.stage import newest_checkpoint
 
 _IGNORED = -100  # the label of tokens that are not learned
+# One example has no padding, and without a mask the attention is the plain causal one.
+_NOT_SHOWN = ("labels", "attention_mask")
 
 
 def train_sft(
@@ -47,8 +49,7 @@ def train_sft(
         The trainer's log: one mapping for each logged step.
     """
     set_seed(seed)
-    kind = SFTTrainer if policy.sees_images else CompletionTrainer
-    trainer = kind(
+    trainer = CompletionTrainer(
         model=with_adapter(policy, adapter, targets),
         args=SFTConfig(
             output_dir=str(out),
@@ -72,7 +73,9 @@ def train_sft(
             data_seed=seed,
             disable_tqdm=True,
         ),
-        train_dataset=Dataset.from_list([_row(row) for row in rows]),
+        train_dataset=Dataset.from_list(
+            [_row(row, sees_images=policy.sees_images) for row in rows]
+        ),
         processing_class=policy.processor,
         callbacks=list(callbacks),
     )
@@ -101,11 +104,12 @@ def with_adapter(policy: Policy, adapter: AdapterSection, targets: str) -> PeftM
 
 
 class CompletionTrainer(SFTTrainer):  # type: ignore[misc]
-    """SFT whose logits are computed for the completion alone.
+    """SFT whose logits are computed for the completion alone; on text, and on pages with text.
 
     The vocabulary's matrix is a fifth of the default model, and TRL's chunked loss multiplies it in
     float32: a step took 1.4 times as long on one core. With one example per batch the completion
-    is the sequence's end, so `logits_to_keep` says all that is needed.
+    is the sequence's end, so `logits_to_keep` says all that is needed; a page and its lines are a
+    thousand tokens before it.
     """
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> SequentialSampler:
@@ -120,9 +124,10 @@ class CompletionTrainer(SFTTrainer):  # type: ignore[misc]
         num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Mean negative log-likelihood of the completion's tokens over the accumulated batch."""
+        shown = {name: value for name, value in inputs.items() if name not in _NOT_SHOWN}
         labels = inputs["labels"]
         wanted = int((labels[0] != _IGNORED).sum())
-        logits = model(input_ids=inputs["input_ids"], logits_to_keep=wanted + 1).logits
+        logits = model(**shown, logits_to_keep=wanted + 1).logits
         count = num_items_in_batch if num_items_in_batch is not None else wanted
         loss: torch.Tensor = torch.nn.functional.cross_entropy(
             logits[0, :-1].float(), labels[0, -wanted:], reduction="sum"
@@ -130,5 +135,7 @@ class CompletionTrainer(SFTTrainer):  # type: ignore[misc]
         return loss / count
 
 
-def _row(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: row[name] for name in ("prompt", "completion", "images") if name in row}
+def _row(row: dict[str, Any], *, sees_images: bool) -> dict[str, Any]:
+    """What the trainer takes; TRL tells by the column `images` what kind of data it has."""
+    kept = {name: row[name] for name in ("prompt", "completion", "images") if name in row}
+    return {"images": [], **kept} if sees_images else kept

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from db.queries.learning import Learnable
+from extraction.document_types.catalogue import as_asked
+from extraction.document_types.document import is_document
 from extraction.lines import Line
 from extraction.traits import ModelTraits
 from trainer.confirmed import Confirmed, confirmed_of, lines_of
@@ -129,9 +131,12 @@ def _usable(item: Learnable, number: int, types: Types, traits: ModelTraits) -> 
     document_type = types.get(type_key(item.prediction))
     if document_type is None:
         return "unknown-type"
+    document_type = as_asked(document_type, item.prediction.options)
     confirmed = confirmed_of(item, document_type)
     if confirmed is None:
         return "nothing-confirmed"
+    if is_document(document_type) and len(confirmed.reference.get("pages") or ()) != 1:
+        return "several-pages"  # each is asked for by itself
     if not shown_lines(item) and not traits.sees_images:
         return "no-lines"
     return Usable(item, confirmed, number)

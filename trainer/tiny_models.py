@@ -78,7 +78,10 @@ def build_llama(folder: Path) -> Path:
 
 
 def build_idefics3(folder: Path) -> Path:
-    """SmolVLM's shape: a SigLIP-like tower, pixel shuffle, a Llama; 64 tokens for an image."""
+    """SmolVLM's shape: a SigLIP-like tower, pixel shuffle, a Llama.
+
+    A page is one tile of 128 pixels and 64 tokens, or as many as the request's size asks for.
+    """
     import torch
     from transformers import Idefics3Config, Idefics3ForConditionalGeneration, Idefics3Processor
     from transformers.models.idefics3.image_processing_pil_idefics3 import (
@@ -100,7 +103,7 @@ def build_idefics3(folder: Path) -> Path:
     images = Idefics3ImageProcessorPil(
         size={"longest_edge": edge},
         max_image_size={"longest_edge": edge},
-        do_image_splitting=False,
+        do_image_splitting=True,
     )
     processor = Idefics3Processor(
         images,

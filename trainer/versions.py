@@ -11,6 +11,8 @@ from typing import Any, Literal
 from extraction.model_folder import file_sha256
 from trainer.policy import ADAPTER, CARD, base_of, load_foundation, read_card
 
+# What training leaves as it is.
+_TRAITS = ("style", "layout", "sees_images", "pages", "types", "special_tokens")
 _SERVING_FILES = ("calibration.json", "classifier.json")
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -60,9 +62,7 @@ def write_version(
     """
     card = read_card(champion)
     total = scratch / "total"
-    traits: dict[str, Any] = {
-        name: card[name] for name in ("style", "sees_images", "special_tokens") if name in card
-    }
+    traits: dict[str, Any] = {name: card[name] for name in _TRAITS if name in card}
     # An adapter is served beside the weights that the engine holds: a merged champion's own.
     stacks = (champion / ADAPTER).is_dir() and (
         form == "merged" or card.get("form", "merged") == "adapter"

@@ -145,6 +145,10 @@ class Worker:
         done = await last_finished(session, RunState.DONE)
         if done is not None and done.finished_at is not None:
             self._metrics.set_last_success(done.finished_at.timestamp())
+        self._metrics.set_schedule(
+            period_seconds=self._profile.schedule.most_hours * 3600,
+            least_corrections=self._profile.data.least_examples,
+        )
         waiting = await count_waiting(session)
         self._metrics.set_corrections(waiting=waiting.new_count, held=await count_held(session))
         self._metrics.show_run(await unfinished_run(session))

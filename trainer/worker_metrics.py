@@ -64,6 +64,22 @@ class WorkerMetrics:
             buckets=_DURATIONS,
             registry=self.registry,
         )
+        self._period = Gauge(
+            "docloop_training_period_seconds",
+            "The longest time between two cycles where corrections wait, as the profile says.",
+            registry=self.registry,
+        )
+        self._least = Gauge(
+            "docloop_training_least_corrections",
+            "With fewer waiting corrections no cycle begins, as the profile says.",
+            registry=self.registry,
+        )
+        self._started = Gauge(
+            "docloop_training_worker_start_timestamp_seconds",
+            "When this worker began to look.",
+            registry=self.registry,
+        )
+        self._started.set_to_current_time()
         self._rollbacks = Counter(
             "docloop_rollbacks",
             "Returns to an earlier champion, by hand or automatic.",
@@ -78,6 +94,11 @@ class WorkerMetrics:
     def set_last_success(self, timestamp_seconds: float) -> None:
         """When the last finished cycle ended, as seconds since 1970."""
         self._last_success.set(timestamp_seconds)
+
+    def set_schedule(self, *, period_seconds: float, least_corrections: int) -> None:
+        """When a cycle is due at the latest, and from how many waiting corrections on."""
+        self._period.set(period_seconds)
+        self._least.set(least_corrections)
 
     def set_corrections(self, *, waiting: int, held: int) -> None:
         """How many wait for a cycle and for a person."""

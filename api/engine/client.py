@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from api.engine.tokens import align_tokens
+from api.telemetry import completion_span
 from extraction.engine import Completion, EngineRefused, Message, Prompt, Sampling
 from extraction.errors import EngineUnavailable, PromptTooLong
 
@@ -101,19 +102,25 @@ class ChatClient:
             body = await asyncio.to_thread(encode_request, build)
         else:
             body = encode_request(build)
-        try:
-            response = await self._http.post(
-                "/v1/chat/completions", content=body, headers={"content-type": "application/json"}
-            )
-        except httpx.TimeoutException as error:
-            if isinstance(error, httpx.ConnectTimeout):
-                raise EngineLost("the model server cannot be reached") from error
-            raise EngineUnavailable("the model server took too long to answer", 30) from error
-        except httpx.TransportError as error:
-            raise EngineLost(f"the connection broke ({type(error).__name__})") from error
-        if response.status_code != _OK:
-            raise _refusal(response)
-        return _completion(response, time.monotonic() - began)
+        headers = {"content-type": "application/json"}
+        with completion_span(
+            prompt, sampling, model=model, server=self._name, headers=headers
+        ) as answered:
+            try:
+                response = await self._http.post(
+                    "/v1/chat/completions", content=body, headers=headers
+                )
+            except httpx.TimeoutException as error:
+                if isinstance(error, httpx.ConnectTimeout):
+                    raise EngineLost("the model server cannot be reached") from error
+                raise EngineUnavailable("the model server took too long to answer", 30) from error
+            except httpx.TransportError as error:
+                raise EngineLost(f"the connection broke ({type(error).__name__})") from error
+            if response.status_code != _OK:
+                raise _refusal(response)
+            completion = _completion(response, time.monotonic() - began)
+            answered.append(completion)
+        return completion
 
     async def control(
         self,
@@ -197,6 +204,8 @@ def build_request(prompt: Prompt, sampling: Sampling, *, model: str) -> dict[str
         request |= {"continue_final_message": True, "add_generation_prompt": False}
     if prompt.chat_template_kwargs:
         request["chat_template_kwargs"] = dict(prompt.chat_template_kwargs)
+    if prompt.image_options:
+        request["mm_processor_kwargs"] = dict(prompt.image_options)
     if isinstance(sampling.grammar, str):
         request["structured_outputs"] = {"grammar": sampling.grammar}
     elif sampling.grammar is not None:

@@ -125,6 +125,8 @@ class LocalOptions:
             *("--limit-mm-per-prompt", json.dumps({"image": self.images_per_prompt})),
             # The default keeps 2 MB of each distinct image.
             *("--mm-processor-cache-gb", "0"),
+            # How large pages are shown is said with each request; all requests are our own.
+            "--trust-request-mm-kwargs",
             # Sampling comes from the request alone, never from a file beside the weights.
             *("--generation-config", "vllm"),
             "--enable-per-request-metrics",

@@ -19,6 +19,7 @@ from db.queries.corrections import correction_history
 from db.queries.documents import list_pages
 from db.tables import Correction, Prediction, Scope, State
 from extraction.pages import Page
+from extraction.plain_text import MOST_CHARACTERS
 
 router = APIRouter(tags=["extraction"])
 
@@ -29,18 +30,32 @@ _RETRY_STATUSES = frozenset({429, 503})
 
 _FORM_SCHEMA: dict[str, Any] = {
     "type": "object",
-    "required": ["file"],
+    "oneOf": [{"required": ["file"]}, {"required": ["text"]}],
     "properties": {
         "file": {
             "type": "string",
             "format": "binary",
             "description": "JPEG, PNG, WebP, TIFF, HEIC or PDF.",
         },
+        "text": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MOST_CHARACTERS,
+            "description": "A plain text in place of the file.",
+        },
         "document_type": {"type": "string", "default": "auto", "maxLength": 64, "minLength": 1},
         "fields": {
             "type": "string",
             "description": "Top-level fields to answer, separated by commas, or sent repeatedly; "
             "none: all.",
+        },
+        "entity_types": {
+            "type": "string",
+            "description": "Of a `graph`: the types that entities may have, at least one.",
+        },
+        "relation_types": {
+            "type": "string",
+            "description": "Of a `graph`: the types that relations may have.",
         },
         "reasoning": {"type": "boolean", "default": False},
         "format": {"type": "string", "enum": ["json", "entity_tokens"], "default": "json"},
@@ -91,11 +106,12 @@ async def extract(
         ),
     ] = None,
 ) -> Any:
-    """Read one document: multipart with a `file`, or JSON with `content_base64`.
+    """Read one document: multipart with a `file`, or JSON with `content_base64`; or a `text`.
 
     The prediction is stored before the answer leaves. When it fails, the problem names the
     prediction that keeps it. With `split=pages`, every page is a document of its own, and the
-    answer is a list of predictions; a page that failed says so in its place.
+    answer is a list of predictions; a page that failed says so in its place. A `graph` needs
+    `entity_types`.
     """
     limit = services.settings.max_upload_bytes
     upload = await read_upload(request, min(limit, caller.max_bytes or limit))

@@ -21,6 +21,7 @@ from db.queries.corrections import (
 )
 from db.queries.predictions import get_prediction
 from db.tables import Scope, State, Verdict
+from extraction.document_types.catalogue import as_asked
 from extraction.errors import InvalidRecord
 from extraction.extract import UNKNOWN_TYPE
 from extraction.human_record import validate_human_record
@@ -52,7 +53,8 @@ async def give(
     """Store a verdict; `corrected` carries the corrected fields, the others no record.
 
     A later correction supersedes the one in force as a whole; the history stays. The same from the
-    same reviewer again changes nothing.
+    same reviewer again changes nothing. With `expected_corrections` it is stored only where nobody
+    else has spoken since.
     """
     body = parse_model(FeedbackBody, await read_json(request))
     verdict = Verdict(body.verdict)
@@ -72,17 +74,25 @@ async def give(
             prediction.document_type,
             prediction.document_type_version,
         )
-        record = validate_human_record(document_type, body.record)
+        asked = as_asked(document_type, prediction.options)
+        record = validate_human_record(asked, body.record)
     new = NewCorrection(
         prediction_id=prediction.id,
         verdict=verdict,
         record=record,
-        reviewer=body.reviewer or None,
+        reviewer=body.reviewer or caller.reviewer or None,
         comment=body.comment or None,
         api_key_id=caller.key_id,
     )
-    added = await add_correction_once(session, caller.tenant_id, new)
+    added = await add_correction_once(session, caller.tenant_id, new, body.expected_corrections)
     if added.is_new:
+        services.metrics.watching.observe_review(
+            prediction.document_type,
+            prediction.model_version,
+            verdict,
+            prediction.fields or {},
+            record,
+        )
         for path, _ in human_leaves(record or {}):
             services.metrics.count_correction(
                 prediction.document_type, path, prediction.model_version

@@ -16,6 +16,7 @@ from api.problems import explanations
 from api.readiness import Part, PartState, Progress
 from db.errors import NotFound
 from db.queries.predictions import count_unfinished
+from db.queries.watching import read_standing
 
 _DATABASE_TIMEOUT_SECONDS = 2.0
 
@@ -100,6 +101,7 @@ async def metrics(services: ServicesDep) -> Response:
         async with asyncio.timeout(_DATABASE_TIMEOUT_SECONDS):
             async with services.sessions() as session:
                 services.metrics.set_unfinished(await count_unfinished(session))
+                services.metrics.watching.set_standing(await read_standing(session))
     except Exception as error:
         logger.debug("unfinished predictions not counted", exc_info=error)
     content = await services.metrics.render(services.engine)

@@ -15,6 +15,7 @@ from api.dependencies import DbSession, ServicesDep
 from api.presentation import show_lineage, show_prediction, summarise
 from api.schemas import LONGEST_NAME, NO_NUL, PredictionAnswer, PredictionList
 from api.schemas_models import LineageAnswer
+from db.errors import NotFound
 from db.queries.blobs import sweep_blobs
 from db.queries.corrections import correction_history, count_corrections
 from db.queries.documents import get_page, list_pages
@@ -126,11 +127,13 @@ async def read_page(
     async with services.sessions.begin() as session:
         prediction = await get_prediction(session, caller.tenant_id, prediction_id)
         page = await get_page(session, caller.tenant_id, prediction.document_id, index)
+    if not page.has_image:
+        raise NotFound("page image", str(index))
     headers = {
         "ETag": f'"{page.blob_key[:32]}"',
         # A shared cache would outlive an erasure and know no tenant.
         "Cache-Control": f"private, max-age={_IMAGE_SECONDS}",
-        "Vary": "Authorization",
+        "Vary": "Authorization, Cookie",
         "X-Content-Type-Options": "nosniff",
     }
     if if_none_match is not None and _matches(if_none_match, headers["ETag"]):

@@ -81,7 +81,7 @@ async def list_all(
     """
     before = read_cursor(cursor)
     found = await list_held(session, caller.tenant_id, state, before, limit + 1)
-    kept, next_cursor = cut_page([_show(item) for item in found], limit)
+    kept, next_cursor = cut_page([show_held(item) for item in found], limit)
     return HeldList(held=list(kept), next_cursor=next_cursor)
 
 
@@ -112,10 +112,11 @@ async def decide_one(
     held.reasons = [*(part for part in held.reasons if part["rule"] != _COMMENT), *said]
     await session.flush()
     correction = await get_correction(session, caller.tenant_id, correction_id)
-    return _show(Held(held, correction))
+    return show_held(Held(held, correction))
 
 
-def _show(item: Held) -> HeldAnswer:
+def show_held(item: Held) -> HeldAnswer:
+    """A held correction, and what was said of it."""
     held, correction = item.held, item.correction
     comments = [part["detail"] for part in held.reasons if part["rule"] == _COMMENT]
     return HeldAnswer(

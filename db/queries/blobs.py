@@ -15,6 +15,7 @@ from db.blobs import BlobStore
 from db.tables import Document, DoomedBlob, Page
 
 SWEEP_COUNT = 500
+BACKUP_LOCK = 0x646F636C6F6F70  # "docloop"; held by `db.backup` while it copies blobs
 
 
 async def lock_blobs(session: AsyncSession, keys: Collection[str]) -> None:
@@ -46,8 +47,12 @@ async def sweep_blobs(session: AsyncSession, store: BlobStore) -> int:
     """Delete the contents of doomed blobs that are still unused; answers how many.
 
     Call it in a transaction of its own, after an erasure was committed and when the service starts:
-    what a crash left undone is done then. Several sweeps at once share the work.
+    what a crash left undone is done then. Several sweeps at once share the work. While a backup
+    copies, nothing is deleted; its end sweeps.
     """
+    free = text("SELECT pg_try_advisory_xact_lock_shared(:lock)")
+    if not (await session.execute(free, {"lock": BACKUP_LOCK})).scalar_one():
+        return 0
     query = (
         select(DoomedBlob.blob_key)
         .order_by(DoomedBlob.blob_key)

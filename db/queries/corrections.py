@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from db.errors import NotFound
+from db.errors import CorrectionConflict, NotFound
 from db.tables import Correction, Prediction, Verdict
 from db.types import clean_text, dump_json
 
@@ -45,18 +45,30 @@ async def add_correction(session: AsyncSession, tenant_id: UUID, new: NewCorrect
 
 
 async def add_correction_once(
-    session: AsyncSession, tenant_id: UUID, new: NewCorrection
+    session: AsyncSession, tenant_id: UUID, new: NewCorrection, expected: int | None = None
 ) -> AddedCorrection:
     """As `add_correction`, unless the one in force says the same and comes from the same reviewer.
 
     A nameless reviewer is known by the API key. Of two equal ones at once, one is added.
 
+    Args:
+        session: to write with.
+        tenant_id: whose.
+        new: the correction.
+        expected: how many corrections its author has seen; None supersedes whichever is found.
+
     Raises:
         NotFound: no such prediction of this tenant.
+        CorrectionConflict: somebody else has spoken since.
     """
     latest = await _hold(session, tenant_id, new)
     if latest is not None and _same(latest, new):
         return AddedCorrection(latest, is_new=False)
+    if expected is not None:
+        counts = await count_corrections(session, tenant_id, [new.prediction_id])
+        found = counts.get(new.prediction_id, 0)
+        if found != expected:
+            raise CorrectionConflict(expected, found)
     return AddedCorrection(await _append(session, tenant_id, new, latest), is_new=True)
 
 

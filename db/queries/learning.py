@@ -80,6 +80,13 @@ async def count_new(session: AsyncSession, since: datetime | None = None) -> int
     return int((await session.execute(query)).scalar_one())
 
 
+async def list_given(session: AsyncSession) -> list[Learnable]:
+    """Every correction in force that says what is right, whatever the quarantine thinks of it."""
+    return await _with_pages(
+        session, _given(select(Prediction, Correction, Document)).order_by(Correction.id)
+    )
+
+
 async def list_unscreened(session: AsyncSession, limit: int = 500) -> list[Learnable]:
     """Corrections in force that the rules of the quarantine have not looked at, oldest first."""
     query = (

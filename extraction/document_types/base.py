@@ -16,7 +16,9 @@ class Kind(StrEnum):
     """What a leaf field holds; decides normalisation, scoring and the JSON type of its value."""
 
     TEXT = "text"  # free text, compared fuzzily
+    MARKDOWN = "markdown"  # text of many lines; compared by normalised edit distance
     CODE = "code"  # an identifier, compared exactly
+    LABEL = "label"  # a name that no document prints, as an id within the record
     MONEY = "money"  # Decimal, a decimal string in JSON
     NUMBER = "number"  # Decimal, a decimal string in JSON
     INTEGER = "integer"

@@ -8,12 +8,14 @@ at fault and what to write instead, because a keyword that is silently ignored i
                 four levels of properties at most, 200 fields in all
     array       `items` (an object or one leaf, no array, no enum), `maxItems` up to 500
     string      `format` date or time, `enum` of strings, `const`, `maxLength` up to 2000
+                (50000 for markdown)
     number, integer, boolean
     nullable    {"type": ["string", "null"]}, or `anyOf` of one schema and {"type": "null"}
     $ref        "#/$defs/Name", never to itself; beside it only title and description
     notes       `title`, `description`, `examples`, `$comment`, `default: null`
-    x-kind      our own: text, code, money, number, rate, date, time, country, currency for
-                strings; number, money, rate for numbers. It decides how a value is normalised.
+    x-kind      our own: text, markdown, code, label, money, number, rate, date, time, country,
+                currency for strings; number, money, rate for numbers. It decides how a value is
+                normalised.
 
 Names of fields are `[a-z][a-z0-9_]{0,63}`. The model copies every value as it is printed and code
 normalises it afterwards, so patterns, bounds and lengths other than `maxLength` cannot be promised
@@ -43,6 +45,7 @@ MOST_FIELDS: Final = 200
 MOST_LEVELS: Final = 4
 MOST_ITEMS: Final = 500
 MOST_CHARACTERS: Final = 2000
+MOST_MARKDOWN: Final = 50_000
 MOST_CHOICES: Final = 200
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -65,6 +68,8 @@ _KEYWORDS: Mapping[str, frozenset[str]] = {
 _KINDS: Mapping[str, tuple[Kind, ...]] = {  # the first is what a type means without `x-kind`
     "string": (
         Kind.TEXT,
+        Kind.MARKDOWN,
+        Kind.LABEL,
         Kind.CODE,
         Kind.MONEY,
         Kind.NUMBER,
@@ -82,7 +87,9 @@ _FORMATS = {"date": Kind.DATE, "time": Kind.TIME}
 # How long the printed text of a value may be where the schema does not say.
 _MAX_LENGTH = {
     Kind.TEXT: 200,
+    Kind.MARKDOWN: 4000,
     Kind.CODE: 60,
+    Kind.LABEL: 60,
     Kind.MONEY: 30,
     Kind.NUMBER: 30,
     Kind.INTEGER: 30,
@@ -260,7 +267,8 @@ def _leaf(place: Place, name: str, json_type: str) -> tuple[FieldSpec, bool]:
         raise place.fault(ADVICE["pattern"], "pattern")
     if place.schema.get("minLength", 1) not in (0, 1):
         raise place.fault("only 0 or 1: an absent value is null, never an empty text", "minLength")
-    length = place.whole("maxLength", _MAX_LENGTH.get(kind, 200), MOST_CHARACTERS)
+    most = MOST_MARKDOWN if kind is Kind.MARKDOWN else MOST_CHARACTERS
+    length = place.whole("maxLength", _MAX_LENGTH.get(kind, 200), most)
     return FieldSpec(name, kind, max_length=length), False
 
 

@@ -18,7 +18,9 @@ from pydantic.fields import FieldInfo
 from extraction.document_types.base import DocumentType, FieldSpec, Kind
 
 Text = Annotated[str, Kind.TEXT]
+Markdown = Annotated[str, Kind.MARKDOWN]
 Code = Annotated[str, Kind.CODE]
+Label = Annotated[str, Kind.LABEL]
 Money = Annotated[Decimal, Kind.MONEY]
 Number = Annotated[Decimal, Kind.NUMBER]
 Integer = Annotated[int, Kind.INTEGER]
@@ -31,7 +33,9 @@ Boolean = Annotated[bool, Kind.BOOLEAN]
 
 _ANNOTATION: dict[Kind, Any] = {
     Kind.TEXT: Text,
+    Kind.MARKDOWN: Markdown,
     Kind.CODE: Code,
+    Kind.LABEL: Label,
     Kind.MONEY: Money,
     Kind.NUMBER: Number,
     Kind.INTEGER: Integer,

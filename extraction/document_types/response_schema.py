@@ -71,7 +71,7 @@ def _leaf(kind: Kind, max_length: int) -> dict[str, Any]:
             return {"type": kind.value}
         case Kind.DATE:
             return {"type": "string", "format": "date"}
-        case Kind.TEXT | Kind.CODE:
+        case Kind.TEXT | Kind.CODE | Kind.LABEL | Kind.MARKDOWN:
             return {"type": "string", "x-kind": kind.value, "maxLength": max_length}
         case _:
             return {"type": "string", "x-kind": kind.value, "pattern": PATTERNS[kind]}

@@ -10,6 +10,7 @@ from itertools import pairwise, product
 
 from extraction.errors import InvalidMrz
 from extraction.lines import Line, rows
+from extraction.misreadings import LOOKALIKES
 from extraction.mrz.fit import Fit, fit
 from extraction.mrz.layout import FILLER, MrzFormat
 from extraction.mrz.parse import CHARACTERS, Mrz, format_of, parse_mrz
@@ -22,6 +23,7 @@ _AS_FILLER = "‹〈＜⟨《«≪く巜ㄑᐸ<>([{ヘへ入人八Λʌ^"  # noqa
 _DOUBLE = "《«≪"
 _MARKS = str.maketrans(
     {character: FILLER * (2 if character in _DOUBLE else 1) for character in _AS_FILLER}
+    | LOOKALIKES
     | {"l": "I", "|": "I", "!": "I", "$": "S", "€": "E", "¢": "C", "£": "E"}
 )
 # A capital E has another shape, and beside fillers these are fillers.

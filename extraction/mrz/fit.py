@@ -106,8 +106,13 @@ def _evidence(format_: MrzFormat, line: int, text: str) -> float:
     """What speaks for a text of the right width: digits, dates, codes, the first letter."""
     rows = [""] * format_.height
     rows[line] = text
-    agreeing = len(_digits_of(format_, line)) - _own_digits(format_, line, text)
-    score = _DIGIT * agreeing
+    # The digit of an empty field is a filler, and agrees with every run of fillers.
+    telling = (
+        digit
+        for digit in _digits_of(format_, line)
+        if any(span.of(rows).strip(FILLER) for span in digit.covers)
+    )
+    score = _DIGIT * sum(agrees(format_, digit, rows) for digit in telling)
     return score + sum(
         _slot_evidence(format_, slot, slot.span.of(rows))
         for slot in format_.slots

@@ -19,8 +19,13 @@ from jsonschema import Draft202012Validator
 
 from api.engine.local import LocalEngine
 from api.engine.options import LocalOptions
+from extraction.answer import grammar_of
+from extraction.document_types.catalogue import BUILT_IN
+from extraction.document_types.graph import graph_type
 from extraction.engine import Completion, EngineRefused, EngineStatus, Message, Prompt, Sampling
 from extraction.errors import EngineUnavailable, PromptTooLong
+from extraction.prompt import Asked, build_prompt
+from extraction.record import normalise_record, parse_record
 from trainer.tiny_models import build_llama
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -136,6 +141,18 @@ async def test_lark_with_a_schema_in_place(engine: LocalEngine) -> None:
     record = json.loads(answer)
     Draft202012Validator(SCHEMA).validate(record)
     assert answer == json.dumps(record, separators=(",", ":"), ensure_ascii=False)
+
+
+async def test_graphs_and_pages_are_whole_whatever_the_weights_are(engine: LocalEngine) -> None:
+    graph, page = graph_type(["person", "place"], ["born in"]), BUILT_IN["document"]
+    for kind, seed in ((graph, 1), (graph, 2), (graph, 3), (page, 1)):
+        asked = Asked(kind)
+        sampling = Sampling(300, temperature=1.0, seed=seed, grammar=grammar_of(asked))
+        parsed = parse_record(await engine.generate(build_prompt(asked, []), sampling), asked)
+        texts = {leaf.path: leaf.raw for leaf in parsed.leaves}
+        assert normalise_record(kind, texts).misfits == ()
+        if parsed.complete:
+            assert parsed.dropped == 0, "the grammar leaves nothing to drop"
 
 
 async def test_characters_of_several_bytes(engine: LocalEngine) -> None:

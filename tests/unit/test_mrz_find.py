@@ -42,6 +42,9 @@ def page(*texts: str, top: float = 0.8) -> list[Line]:
         ((UPPER[:30] + "K<<<C<<<<<<<<<"[:14], LOWER), "fillers read as letters behind the names"),
         (("PK" + UPPER[2:], LOWER), "no passport has the code PK"),
         ((UPPER, LOWER.replace("F1204159", "11204159")), "of M, F and the filler 1 is like F"),
+        ((UPPER.replace("P", "\u03a1", 1), LOWER), "a Greek rho for P"),
+        ((UPPER, LOWER.replace("O", "\u041e")), "a Cyrillic O"),
+        (("Pla<<of issue HELSINKI", UPPER, LOWER), "a label whose letters look like fillers"),
         (("|" + UPPER, LOWER), "an edge of the card before the line"),
         ((UPPER, LOWER.replace("L898902C3", "L8989O2C3")), "check digits prove the 0"),
         ((UPPER, LOWER.replace("L898902C3", "L8989OZC3")), "check digits prove both"),
@@ -189,3 +192,13 @@ def test_no_zone(texts: tuple[str, ...]) -> None:
 )
 def test_zone_text(raw: str, text: str) -> None:
     assert zone_text(raw) == text
+
+
+def test_an_empty_field_proves_nothing() -> None:
+    """A passport has a digit more than a visa; that of an empty personal number says nothing."""
+    upper = "V<ZMBMIRO<<AITANA<<<<<<<<<<<<<<<<<<<<<<<<<<<"
+    lower = "UT7672G067ECU1705313F2110042<<<<<<<<<<<<<<<<"
+    found = find_mrz(page("Place of issue: HUELVA", upper.replace("O", "0"), lower), today=TODAY)
+    assert found is not None
+    assert found.mrz.format is MrzFormat.MRV_A
+    assert found.mrz.lines == (upper, lower)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from extraction.document_types.base import DocumentType, FieldSpec, Kind
 from extraction.document_types.catalogue import BUILT_IN
 from extraction.lines import Line
+from extraction.page_view import ShownPages
 from extraction.prompt import (
     GAP,
     SYSTEM,
@@ -146,7 +147,7 @@ def test_what_code_alone_fills_is_not_asked() -> None:
 
 
 def test_without_lines_only_the_images_and_the_request_are_left() -> None:
-    prompt = build_prompt(Asked(RECEIPT.select(("total",))), [], images=(b"x",))
+    prompt = build_prompt(Asked(RECEIPT.select(("total",))), [], shown=ShownPages((b"x",)))
     assert prompt.messages[1].text == "receipt: total"
     assert prompt.messages[1].images == (b"x",)
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from extraction.document_types.base import DocumentType, FieldSpec, Kind
 from extraction.document_types.catalogue import BUILT_IN
+from extraction.layout import Layout
 from extraction.lines import Box, Line
 from extraction.prompt import AnswerFormat, Asked, PromptStyle
 from tests.factories_rewards import (
@@ -180,6 +181,7 @@ any_tasks = st.builds(
         st.sampled_from(AnswerFormat),
         reasoning=st.booleans(),
         style=st.sampled_from(PromptStyle),
+        layout=st.sampled_from(Layout),
     ),
     st.dictionaries(
         identifiers,

@@ -1,7 +1,8 @@
-"""`python -m trainer.default_model train|assemble`: make the default model, or put it together.
+"""`python -m trainer.default_model train|see|assemble`: make the default model, or put it together.
 
 `assemble` merges the adapter that ships in `models/default` into the base model and is what a user
-needs; `train` makes that adapter anew from the data (see the model card for how long it takes).
+needs; `train` makes that adapter anew from the data (see the model card for how long it takes), and
+`see` the vision tower from pages that are drawn on the way.
 """
 
 import random
@@ -51,6 +52,33 @@ def train_command(
     examples = build_examples(mix, receipts, generated, random.Random(seed))
     adapter = train(examples, Recipe(seed=seed, threads=threads), work / "run")
     install_adapter(adapter, SHIPPED)
+
+
+@app.command("see")
+def see_command(
+    work: Annotated[Path, typer.Option(help="Checkpoints, TensorBoard logs, pictures.")] = Path(
+        "build/see"
+    ),
+    curriculum: Annotated[Path | None, typer.Option(help="A TOML as the shipped one.")] = None,
+    stage: Annotated[str, typer.Option(help="patches, reading, or all.")] = "all",
+) -> None:
+    """Train the vision tower and its connector; stopped, it goes on from the newest checkpoint."""
+    from trainer.default_model.vision.patches import train_patches
+    from trainer.default_model.vision.plan import CURRICULUM, load_curriculum
+    from trainer.default_model.vision.reading import train_reading
+
+    if stage not in {"patches", "reading", "all"}:
+        raise typer.BadParameter("patches, reading or all", param_hint="--stage")
+    plan = load_curriculum(curriculum or CURRICULUM)
+    tower = work / "patches" / "tower.pt"
+    if stage != "reading":
+        tower = train_patches(
+            plan.patches, seed=plan.seed, threads=plan.threads, out=work / "patches"
+        )
+    if stage != "patches":
+        train_reading(
+            plan.reading, seed=plan.seed, threads=plan.threads, tower=tower, out=work / "reading"
+        )
 
 
 if __name__ == "__main__":

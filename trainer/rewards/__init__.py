@@ -13,7 +13,16 @@ from trainer.rewards.base import Decode, RewardFunction, TokenizerDecode
 from trainer.rewards.dates import DateFormat
 from trainer.rewards.ending import Ended
 from trainer.rewards.fields import FieldScores
+from trainer.rewards.graph import (
+    GraphEntities,
+    GraphRelationAccuracy,
+    GraphRelations,
+    GraphValid,
+)
+from trainer.rewards.layout import LayoutCount, LayoutDistance, LayoutOrder
 from trainer.rewards.mrz import Mrz
+from trainer.rewards.page import PageTests
+from trainer.rewards.page_front_matter import FrontMatter
 from trainer.rewards.reasoning import ReasoningFormat
 from trainer.rewards.repetition import Repetition
 from trainer.rewards.task import Task, decode_task, encode_task
@@ -24,7 +33,16 @@ __all__ = [
     "DateFormat",
     "Ended",
     "FieldScores",
+    "FrontMatter",
+    "GraphEntities",
+    "GraphRelationAccuracy",
+    "GraphRelations",
+    "GraphValid",
+    "LayoutCount",
+    "LayoutDistance",
+    "LayoutOrder",
     "Mrz",
+    "PageTests",
     "ReasoningFormat",
     "ReceiptArithmetic",
     "Repetition",
@@ -46,6 +64,15 @@ REWARDS: tuple[type[RewardFunction], ...] = (
     Ended,
     ReasoningFormat,
     Repetition,
+    PageTests,
+    FrontMatter,
+    LayoutDistance,
+    LayoutCount,
+    LayoutOrder,
+    GraphValid,
+    GraphEntities,
+    GraphRelations,
+    GraphRelationAccuracy,
 )
 
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from extraction.document_types.base import DocumentType, FieldSpec, Kind
+from extraction.layout import Layout
 from extraction.lines import Box, Line
 from extraction.prompt import AnswerFormat, Asked, PromptStyle
 
@@ -25,11 +26,13 @@ class Task:
             document lacks the field, a missing key that nobody has said anything. Decoded tasks
             are shared, so it is read and never changed.
         lines: what the model was shown.
+        tests: unit tests of the page, each as its JSON object (`extraction/unit_tests`).
     """
 
     asked: Asked
     reference: dict[str, Any]
     lines: tuple[Line, ...]
+    tests: tuple[dict[str, Any], ...] = ()
 
 
 def encode_task(task: Task) -> str:
@@ -49,8 +52,10 @@ def encode_task(task: Task) -> str:
         "format": task.asked.answer_format.value,
         "reasoning": task.asked.reasoning,
         "style": task.asked.style.value,
+        "layout": task.asked.layout.value,
         "reference": task.reference,
         "lines": [_line(line) for line in task.lines],
+        "tests": task.tests,
     }
     return json.dumps(content, separators=(",", ":"), allow_nan=False)
 
@@ -76,8 +81,10 @@ def decode_task(text: str) -> Task:
         AnswerFormat(content["format"]),
         content["reasoning"],
         PromptStyle(content["style"]),
+        Layout(content["layout"]),
     )
-    return Task(asked, content["reference"], tuple(_read_line(line) for line in content["lines"]))
+    lines = tuple(_read_line(line) for line in content["lines"])
+    return Task(asked, content["reference"], lines, tuple(content["tests"]))
 
 
 _DEFAULTS = {item.name: item.default for item in fields(FieldSpec) if item.default is not MISSING}

@@ -85,6 +85,12 @@ def draw_page(
     rng: random.Random, document: TravelDocument
 ) -> tuple[Image.Image, list[Line], dict[str, str]]:
     """The page, its true lines, and the fields that found room on it."""
+    page, printed = write_page(rng, document)
+    return page.image, page.read(), printed
+
+
+def write_page(rng: random.Random, document: TravelDocument) -> tuple[Page, dict[str, str]]:
+    """The written page, and the fields that found room on it."""
     across, down = _SIZES[document.format]
     width = round(weighted(rng, _WIDTHS_PIXELS) * rng.uniform(0.9, 1.1))
     height = round(width * down / across)
@@ -97,7 +103,7 @@ def draw_page(
     printed = _fields(rng, page, document, look, (left, top, zone_top))
     if chance(rng, 0.12):
         overprint(rng, page)
-    return page.image, page.read(), printed
+    return page, printed
 
 
 def _look(rng: random.Random) -> _Look:

@@ -10,6 +10,7 @@ from extraction.lines import Line, rows
 from trainer.synth.dice import chance
 from trainer.synth.document import true_line
 from trainer.synth.fonts import choose_face, font
+from trainer.synth.sheet import Run
 
 _LEAST_TYPE_PIXELS = 7
 
@@ -20,7 +21,7 @@ class Page:
     def __init__(self, image: Image.Image) -> None:
         self.image = image
         self.pen = ImageDraw.Draw(image)
-        self.lines: list[Line] = []
+        self.runs: list[Run] = []
 
     def write(
         self,
@@ -39,15 +40,14 @@ class Page:
         length = font(face, pixels).getlength(text)
         if length > room * width:
             pixels = max(_LEAST_TYPE_PIXELS, int(pixels * room * width / length))
-        type_ = font(face, pixels)
-        place = (x * width, y * width)
-        self.pen.text(place, text, ink, type_)
-        box = self.pen.textbbox(place, text, type_)
-        self.lines.append(true_line(text, box, self.image.width, self.image.height))
+        run = Run(text, x * width, y * width, face, pixels, anchor="la")
+        self.pen.text((run.x, run.y), text, ink, font(face, pixels))
+        self.runs.append(run)
 
     def read(self) -> list[Line]:
         """The true lines in reading order."""
-        return [line for row in rows(self.lines) for line in row]
+        lines = [true_line(run.text, run.box, *self.image.size) for run in self.runs]
+        return [line for row in rows(lines) for line in row]
 
 
 def background(rng: random.Random, width: int, height: int) -> Image.Image:

@@ -21,6 +21,13 @@ from trainer.synth.till import Till
 
 def make_receipt(rng: random.Random) -> SyntheticDocument:
     """One receipt: page, true lines, and the record as printed (keys of the type `receipt`)."""
+    till = print_receipt(rng)
+    image, lines = degrade(*till.sheet.draw(rng), rng)
+    return SyntheticDocument("receipt", image, lines, till.record)
+
+
+def print_receipt(rng: random.Random) -> Till:
+    """The till after an invented sale: its sheet and its record are complete."""
     country = choose_country(rng)
     trade = choose_trade(rng, country.language)
     till = Till.choose(rng, country)
@@ -38,5 +45,4 @@ def make_receipt(rng: random.Random) -> SyntheticDocument:
     if till.date_at_foot:
         print_meta(rng, till)
     print_foot(rng, till, sale, merchant)
-    image, lines = degrade(*till.sheet.draw(rng), rng)
-    return SyntheticDocument("receipt", image, lines, till.record)
+    return till

@@ -41,6 +41,64 @@ class Row:
     rule: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A text at its place.
+
+    Attributes:
+        text: what is printed.
+        x: where the pen starts, in pixels.
+        y: the height that `anchor` names, in pixels.
+        face: path of the font file.
+        size_pixels: of the type.
+        anchor: Pillow's name of the place: "ls" is the baseline's start, "la" the top left corner.
+    """
+
+    text: str
+    x: float
+    y: float
+    face: str
+    size_pixels: int
+    anchor: str = "ls"
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom of the ink, in pixels."""
+        type_ = font(self.face, self.size_pixels)
+        left, top, right, bottom = type_.getbbox(self.text, anchor=self.anchor)
+        return self.x + left, self.y + top, self.x + right, self.y + bottom
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A laid out sheet.
+
+    Attributes:
+        width: in pixels.
+        height: in pixels.
+        paper: grey value of the paper.
+        ink: grey value of the ink.
+        runs: the printed texts, top to bottom and left to right.
+        rules: rows of repeated signs, which are no text.
+    """
+
+    width: int
+    height: int
+    paper: int
+    ink: int
+    runs: tuple[Run, ...]
+    rules: tuple[Run, ...]
+
+    def printed(self, paper: int, ink: int) -> Image.Image:
+        """The strip in two grey values, mode "L"."""
+        image = Image.new("L", (self.width, self.height), paper)
+        pen = ImageDraw.Draw(image)
+        for run in (*self.rules, *self.runs):
+            type_ = font(run.face, run.size_pixels)
+            pen.text((run.x, run.y), run.text, ink, type_, anchor=run.anchor)
+        return image
+
+
 class Sheet:
     """Collects rows, then draws them.
 
@@ -68,6 +126,16 @@ class Sheet:
 
     def draw(self, rng: random.Random) -> tuple[Image.Image, list[Line]]:
         """The paper and its true lines, top to bottom and left to right."""
+        strip = self.lay_out(rng)
+        boxes = [run.box for run in strip.runs]
+        lines = [
+            true_line(run.text, box, strip.width, strip.height)
+            for run, box in zip(strip.runs, boxes, strict=True)
+        ]
+        return strip.printed(strip.paper, strip.ink).convert("RGB"), lines
+
+    def lay_out(self, rng: random.Random) -> Strip:
+        """Where everything stands in a type that is drawn from `rng`."""
         family = weighted(rng, {"mono": 0.6, "sans": 0.36, "serif": 0.04})
         regular, bold = choose_face(rng, family)
         if chance(rng, 0.12):
@@ -81,59 +149,37 @@ class Sheet:
         top, bottom = rng.uniform(0.8, 4) * pitch, rng.uniform(0.8, 5) * pitch
         width, height = round(printable + 2 * margin), round(sum(heights) + top + bottom)
         paper, ink = rng.randint(232, 255), rng.randint(0, 70)
-        image = Image.new("L", (width, height), paper)
-        pen = ImageDraw.Draw(image)
-        lines: list[Line] = []
+        runs: list[Run] = []
+        rules: list[Run] = []
         y = top
         for row, tall in zip(self._rows, heights, strict=True):
             baseline = y + tall - 0.28 * pitch
             if row.rule:
                 count = max(1, int(printable / font(regular, size).getlength(row.rule)))
-                pen.text(
-                    (margin, baseline), row.rule * count, ink, font(regular, size), anchor="ls"
-                )
+                rules.append(Run(row.rule * count, margin, baseline, regular, size))
             elif row.cells:
                 face = bold if row.bold else regular
-                for text, box in _draw_row(
-                    pen,
-                    row,
-                    face=face,
-                    size=size,
-                    margin=margin,
-                    printable=printable,
-                    baseline=baseline,
-                    ink=ink,
-                ):
-                    lines.append(true_line(text, box, width, height))
+                runs += _place_row(row, face, size, margin, printable, baseline)
             y += tall
-        return image.convert("RGB"), lines
+        return Strip(width, height, paper, ink, tuple(runs), tuple(rules))
 
 
-def _draw_row(
-    pen: ImageDraw.ImageDraw,
-    row: Row,
-    *,
-    face: str,
-    size: int,
-    margin: float,
-    printable: int,
-    baseline: float,
-    ink: int,
-) -> list[tuple[str, tuple[float, float, float, float]]]:
-    """Draws the cells in the largest type in which none touches the next; returns ink boxes."""
+def _place_row(
+    row: Row, face: str, size: int, margin: float, printable: int, baseline: float
+) -> list[Run]:
+    """The cells in the largest type in which none touches the next."""
     shrink = row.scale
     while True:
-        type_ = font(face, max(8, round(size * shrink)))
+        pixels = max(8, round(size * shrink))
+        type_ = font(face, pixels)
         starts = _starts(row.cells, type_, printable)
         if shrink <= _SMALLEST or _clear(row.cells, starts, type_, printable):
             break
         shrink *= 0.93
-    drawn = []
-    for cell, start in zip(row.cells, starts, strict=True):
-        place = (margin + max(0.0, start), baseline)
-        pen.text(place, cell.text, ink, type_, anchor="ls")
-        drawn.append((cell.text, pen.textbbox(place, cell.text, type_, anchor="ls")))
-    return drawn
+    return [
+        Run(cell.text, margin + max(0.0, start), baseline, face, pixels)
+        for cell, start in zip(row.cells, starts, strict=True)
+    ]
 
 
 def _starts(cells: Sequence[Cell], type_: ImageFont.FreeTypeFont, printable: int) -> list[float]:

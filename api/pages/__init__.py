@@ -1,0 +1,1 @@
+"""The pages for people: queue, review, upload, held corrections, versions, types, reference."""

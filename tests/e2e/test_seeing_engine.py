@@ -1,0 +1,158 @@
+"""A model that sees, in a real vLLM: held against transformers, before and after a reload.
+
+In float32 and greedy both must write the same tokens. So tiles that are cut otherwise than by
+the model's own processor show, and so do weights of which a part stays behind in a reload.
+"""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import torch
+from PIL import Image, ImageDraw
+from tiny_versions import write_merged
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from api.engine.local import LocalEngine
+from api.engine.options import LocalOptions
+from api.engine.smoke import smoke_test
+from extraction.document_types.receipt import RECEIPT
+from extraction.engine import Completion, EngineStatus, Prompt, Sampling
+from extraction.model_folder import ModelFolder
+from extraction.page_view import PageView, ShownPages
+from extraction.pages import Page
+from extraction.prompt import Asked, build_prompt
+from tests.factories_lines import page_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+VIEW = PageView(tile_pixels=128, most_tiles=3, most_tiles_alone=9)
+ASKED = Asked(RECEIPT.select(("merchant_name", "total")))
+LINES = page_of("CORNER STORE", ("TOTAL", "9.00"))
+COUNT = 12
+
+
+def page(index: int, width: int, height: int) -> Page:
+    image = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(image)
+    for row in range(5):
+        draw.text((8, 10 + row * height // 6), f"ROW {row} OF {index}: 12.50", fill="black")
+    return Page(index, image)
+
+
+def prompts() -> list[Prompt]:
+    """Lines and page, page alone, several pages alone, lines alone."""
+    roll, card, second = page(0, 120, 300), page(1, 256, 170), page(2, 90, 110)
+    views = [
+        (LINES, VIEW.show([roll], 1, alone=False)),
+        (LINES, VIEW.show([card], 1, alone=False)),
+        ((), VIEW.show([roll], 1, alone=True)),
+        ((), VIEW.show([card], 1, alone=True)),
+        ((), VIEW.show([roll, second], 2, alone=True)),
+        (LINES, ShownPages()),
+    ]
+    return [build_prompt(ASKED, lines, shown=shown) for lines, shown in views]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelFolder, ModelFolder]:
+    root = tmp_path_factory.mktemp("versions")
+    first, second = (
+        write_merged(root / name, name, seed=seed, vision=True)
+        for name, seed in (("a-1", 1), ("b-2", 2))
+    )
+    return first, second
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine(
+    models: tuple[ModelFolder, ModelFolder], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[LocalEngine]:
+    engine = LocalEngine(
+        LocalOptions(
+            model_folder=models[0].folder,
+            served_name=models[0].version,
+            log_file=tmp_path_factory.mktemp("logs") / "engine.log",
+            threads=1,
+            dtype="float32",
+            images_per_prompt=2,
+            kv_cache_bytes=64 * 1024 * 1024,
+        )
+    )
+    await engine.start()
+    async with asyncio.timeout(240):
+        while not engine.state().ready:
+            assert engine.state().status is EngineStatus.STARTING, engine.last_lines
+            await asyncio.sleep(0.1)
+    yield engine
+    await engine.stop()
+
+
+@cache
+def loaded(folder: Path) -> tuple[Any, Any]:
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+    return model.eval(), AutoProcessor.from_pretrained(folder)
+
+
+def expected(folder: Path, prompt: Prompt) -> tuple[int, str]:
+    """Prompt tokens and answer; tests/unit/test_page_view.py says the same of training's tiles."""
+    model, processor = loaded(folder)
+    images = [Image.open(io.BytesIO(i)) for m in prompt.messages for i in m.images]
+    chat = [
+        {
+            "role": message.role,
+            "content": [
+                *({"type": "image"} for _ in message.images),
+                {"type": "text", "text": message.text},
+            ],
+        }
+        for message in prompt.messages
+    ]
+    text = processor.apply_chat_template(chat, add_generation_prompt=True)
+    seen = {"images": [images], "images_kwargs": dict(prompt.image_options)} if images else {}
+    shown = processor(**seen, text=[text], return_tensors="pt")
+    drawn = model.generate(**shown, max_new_tokens=COUNT, do_sample=False)
+    count = shown["input_ids"].shape[1]
+    ids = drawn[0, count:].tolist()
+    if ids and ids[-1] == processor.tokenizer.eos_token_id:
+        ids.pop()
+    return count, whole(processor.tokenizer.decode(ids))
+
+
+def whole(text: str) -> str:
+    """Without the first bytes of a character that is cut off at the end."""
+    return text.rstrip("\ufffd")
+
+
+async def check(engine: LocalEngine, model: ModelFolder) -> list[Completion]:
+    found = []
+    for prompt in prompts():
+        answer = await engine.generate(prompt, Sampling(COUNT))
+        given = (answer.prompt_tokens, whole(answer.text))
+        assert given == expected(model.folder, prompt)
+        found.append(answer)
+    return found
+
+
+async def test_pages_are_cut_and_read_as_in_training(
+    engine: LocalEngine, models: tuple[ModelFolder, ModelFolder]
+) -> None:
+    found = await check(engine, models[0])
+    beside, _, alone, _, two, blind = (answer.prompt_tokens for answer in found)
+    assert beside - blind > 3 * 64, "three tiles"
+    assert alone > 64 * 7, "seven tiles"
+    assert two > 64 * 6
+    assert len({answer.text for answer in found}) == len(found), "the page decides"
+
+
+async def test_after_a_reload_every_part_is_the_new_versions(
+    engine: LocalEngine, models: tuple[ModelFolder, ModelFolder]
+) -> None:
+    for model in (models[1], models[0]):
+        await engine.reload(model, smoke_test)
+        await check(engine, model)

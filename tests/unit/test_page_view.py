@@ -1,0 +1,137 @@
+"""How large pages are shown, and what the model's own processor makes of that."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from transformers import AutoProcessor
+
+from extraction.page_view import PageView, tiles_of
+from extraction.pages import Page
+from extraction.traits import ModelTraits
+from trainer.page_size import by_page_size
+from trainer.tiny_models import build_idefics3
+
+TILE = 128
+VIEW = PageView(tile_pixels=TILE, most_tiles=3, most_tiles_alone=9)
+sides = st.integers(16, 700)
+
+
+def page(width: int, height: int, index: int = 0) -> Page:
+    return Page(index, Image.new("RGB", (width, height), "white"))
+
+
+def size_of(content: bytes) -> tuple[int, int]:
+    return Image.open(io.BytesIO(content)).size
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_idefics3(tmp_path_factory.mktemp("tiled"))
+
+
+@pytest.mark.parametrize(
+    ("size", "alone", "side", "shown"),
+    [
+        ((100, 120), False, 128, (100, 120)),
+        ((256, 600), False, 256, (109, 256)),
+        ((256, 600), True, 512, (218, 512)),
+        ((400, 600), False, 128, (85, 128)),
+        ((400, 600), True, 384, (256, 384)),
+        ((90, 250), True, 256, (90, 250)),
+        ((600, 90), False, 256, (256, 38)),
+    ],
+)
+def test_the_side_follows_the_shape_and_the_tiles_that_are_allowed(
+    size: tuple[int, int], alone: bool, side: int, shown: tuple[int, int]
+) -> None:
+    made = VIEW.show([page(*size)], 1, alone=alone)
+    assert made.options == {"size": {"longest_edge": side}}
+    assert size_of(made.images[0]) == shown
+
+
+def test_several_pages_share_the_tiles() -> None:
+    pages = [page(250, 600, index) for index in range(4)]
+    beside = VIEW.show(pages, 4, alone=False)
+    assert (len(beside.images), beside.options) == (3, {"size": {"longest_edge": TILE}})
+    alone = VIEW.show(pages, 3, alone=True)
+    assert (len(alone.images), alone.options) == (3, {"size": {"longest_edge": 2 * TILE}})
+    assert VIEW.show([], 3, alone=True).images == ()
+
+
+def test_a_view_without_tiles_bounds_the_side_alone() -> None:
+    view = PageView(side_pixels=300, side_pixels_alone=500)
+    big = page(400, 600)
+    assert size_of(view.show([big], 1, alone=False).images[0]) == (200, 300)
+    assert size_of(view.show([big], 1, alone=True).images[0]) == (333, 500)
+    assert view.show([big], 1, alone=True).options == {}
+    assert PageView().show([big], 1, alone=False).images == (big.jpeg,)
+
+
+@given(sides, sides, st.integers(1, 16), st.booleans())
+def test_no_page_takes_more_tiles_than_allowed(
+    width: int, height: int, most: int, alone: bool
+) -> None:
+    view = PageView(tile_pixels=TILE, most_tiles=most, most_tiles_alone=most)
+    side = view.side([(width, height)], alone=alone)
+    assert side is not None
+    assert side % TILE == 0
+    assert tiles_of((width, height), side // TILE) <= most
+    assert side < max(width, height) + TILE
+
+
+@given(sides, sides, st.integers(1, 5))
+def test_the_processor_makes_no_more_tiles_than_are_counted(
+    width: int, height: int, count: int
+) -> None:
+    """It drops fractions of a pixel, so it may make a column less."""
+    from transformers.models.idefics3.image_processing_pil_idefics3 import (
+        Idefics3ImageProcessorPil,
+    )
+
+    processor = Idefics3ImageProcessorPil(max_image_size={"longest_edge": TILE})
+    kwargs = {"size": {"longest_edge": count * TILE}}
+    made, _, _ = processor.get_number_of_image_patches(height, width, kwargs)
+    counted = tiles_of((width, height), count)
+    assert counted - count <= max(made, 1) <= counted
+
+
+@pytest.mark.parametrize(
+    "size", [(100, 120), (117, 256), (180, 256), (200, 384), (300, 40), (129, 129)]
+)
+def test_training_cuts_a_page_as_serving_does(folder: Path, size: tuple[int, int]) -> None:
+    view = PageView(tile_pixels=TILE, most_tiles=9, most_tiles_alone=9)
+    made = view.show([page(*size)], 1, alone=True)
+    image = Image.open(io.BytesIO(made.images[0]))
+    serving = AutoProcessor.from_pretrained(folder)
+    training = by_page_size(AutoProcessor.from_pretrained(folder))
+    asked: dict[str, Any] = {"images": [[image]], "text": ["<image>read"], "return_tensors": "pt"}
+    served = serving(**asked, images_kwargs=dict(made.options))
+    trained = training(**asked)
+    assert served["pixel_values"].equal(trained["pixel_values"])
+    assert served["input_ids"].equal(trained["input_ids"])
+
+
+def test_a_card_says_how_pages_are_shown(tmp_path: Path) -> None:
+    card = tmp_path / "docloop.json"
+    pages = '{"tile_pixels": 512, "most_tiles": 3, "most_tiles_alone": 9}'
+    card.write_text(f'{{"version": "v-1", "layout": "marked", "pages": {pages}}}')
+    traits = ModelTraits.load(tmp_path)
+    assert traits is not None
+    assert traits.pages == PageView(tile_pixels=512, most_tiles=3, most_tiles_alone=9)
+    assert traits.layout == "marked"
+    card.write_text('{"version": "v-1"}')
+    assert ModelTraits.load(tmp_path) == ModelTraits("v-1")
+    for wrong in (
+        '{"tiles": 3}',
+        '{"most_tiles": 0}',
+        '{"most_tiles": "3"}',
+        '{"tile_pixels": true}',
+    ):
+        card.write_text(f'{{"version": "v-1", "pages": {wrong}}}')
+        with pytest.raises(ValueError, match=r"pages: (tiles|most_tiles|tile_pixels)"):
+            ModelTraits.load(tmp_path)

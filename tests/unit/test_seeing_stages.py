@@ -1,0 +1,155 @@
+"""What training does to a model that sees: the loss, the soup and the version, on tiny weights."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from datasets import Dataset
+from peft import LoraConfig, PeftModel, get_peft_model
+from PIL import Image, ImageDraw
+from safetensors.torch import load_file
+from transformers import AutoModelForImageTextToText, AutoProcessor
+from trl import SFTConfig
+
+from extraction.model_folder import open_model_folder
+from trainer.policy import load_policy, lora_targets, read_card
+from trainer.profile import load_profile
+from trainer.sft import CompletionTrainer
+from trainer.soup import uniform_soup
+from trainer.tiny_models import build_idefics3, write_card
+from trainer.versions import write_version
+
+CHAMPION = "tiny-000000000001"
+
+
+@pytest.fixture(scope="module")
+def champion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models") / CHAMPION
+    folder.mkdir()
+    build_idefics3(folder)
+    return write_card(folder, CHAMPION, sees_images=True)
+
+
+def rows() -> list[dict[str, Any]]:
+    image = Image.new("RGB", (90, 160), "white")
+    ImageDraw.Draw(image).text((10, 10), "TOTAL 9.00", fill="black")
+    answer = [{"role": "assistant", "content": '{"total":"9.00"}'}]
+    return [
+        {"prompt": [{"role": "user", "content": text}], "completion": answer, "images": images}
+        for text, images in (("receipt: total", [image]), ("TOTAL 9.00\n\nreceipt: total", []))
+    ]
+
+
+def test_the_loss_is_that_of_the_whole_sequence_with_and_without_a_page(
+    champion: Path, tmp_path: Path
+) -> None:
+    model = AutoModelForImageTextToText.from_pretrained(champion, dtype=torch.float32)
+    adapted = get_peft_model(
+        model, LoraConfig(r=4, target_modules=lora_targets({}), init_lora_weights=False)
+    )
+    trainer = CompletionTrainer(
+        model=adapted,
+        args=SFTConfig(
+            output_dir=str(tmp_path),
+            max_length=None,
+            per_device_train_batch_size=1,
+            use_cpu=True,
+            bf16=False,
+            gradient_checkpointing=False,
+            dataloader_pin_memory=False,
+            report_to=[],
+        ),
+        train_dataset=Dataset.from_list(rows()),
+        processing_class=AutoProcessor.from_pretrained(champion),
+    )
+    shown = []
+    for batch in trainer.get_train_dataloader():
+        shown.append("pixel_values" in batch)
+        expected = adapted(**batch).loss
+        torch.testing.assert_close(trainer.compute_loss(adapted, dict(batch)), expected)
+    assert shown == [True, False]
+
+
+def make_adapter(champion: Path, out: Path, seed: int) -> Path:
+    torch.manual_seed(seed)
+    model = AutoModelForImageTextToText.from_pretrained(champion, dtype=torch.float32)
+    targets = lora_targets(read_card(champion))
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=targets, init_lora_weights=False)
+    get_peft_model(model, config).save_pretrained(out)
+    return out
+
+
+def test_a_soup_becomes_a_version_whose_tower_is_the_champions(
+    champion: Path, tmp_path: Path
+) -> None:
+    parts = [make_adapter(champion, tmp_path / f"part-{seed}", seed) for seed in (3, 4)]
+    soup = tmp_path / "soup"
+    report = uniform_soup(parts, soup)
+    assert report.largest_error < 1e-6
+    assert report.rank == 8
+    made = write_version(
+        champion,
+        soup,
+        tmp_path / "versions",
+        form="merged",
+        most_rank=64,
+        run="run-1",
+        capitals=None,
+        scratch=tmp_path / "scratch",
+    )
+    opened = open_model_folder(made.folder, expected=made.version, require_hashes=True)
+    assert opened.traits.sees_images
+    before = load_file(champion / "model.safetensors")
+    after = load_file(made.folder / "model.safetensors")
+    assert {name: (t.shape, t.dtype) for name, t in after.items()} == {
+        name: (t.shape, t.dtype) for name, t in before.items()
+    }, "the engine compares them before it loads new weights"
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {name for name in before if "text_model" in name and "_proj" in name}
+    image = Image.new("RGB", (90, 160), "white")
+    chat = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "read"}]}]
+    logits = []
+    for folder in (champion, made.folder):
+        processor = AutoProcessor.from_pretrained(folder)
+        text = processor.apply_chat_template(chat, add_generation_prompt=True)
+        shown = processor(images=[[image]], text=[text], return_tensors="pt")
+        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+        if folder == champion:
+            mean = [PeftModel.from_pretrained(_load(champion), str(part)) for part in parts]
+            weights = [dict(m.merge_and_unload().named_parameters()) for m in mean]
+            with torch.no_grad():
+                for name, weight in model.named_parameters():
+                    weight.copy_((weights[0][name] + weights[1][name]) / 2)
+        with torch.no_grad():
+            logits.append(model(**shown).logits)
+    torch.testing.assert_close(logits[1], logits[0], atol=0.05, rtol=0.05)  # bfloat16
+
+
+def _load(folder: Path) -> Any:
+    return AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
+
+
+def test_a_policy_goes_on_from_a_version_that_sees(champion: Path, tmp_path: Path) -> None:
+    adapter = make_adapter(champion, tmp_path / "adapter", 3)
+    made = write_version(
+        champion,
+        adapter,
+        tmp_path / "versions",
+        form="merged",
+        most_rank=64,
+        run="run-1",
+        capitals=True,
+        scratch=tmp_path / "scratch",
+    )
+    section = load_profile("small").adapter.model_copy(update={"dtype": "float32"})
+    policy = load_policy(made.folder, section, tmp_path / "scratch")
+    served = load_file(made.folder / "model.safetensors")
+    name = "model.text_model.layers.0.self_attn.q_proj.weight"
+    ours = dict(policy.model.named_parameters())
+    torch.testing.assert_close(ours[name].to(torch.bfloat16), served[name])
+    assert policy.sees_images
+    assert policy.processor.image_processor.size == {"longest_edge": 128}
+    card = json.loads((made.folder / "docloop.json").read_text())
+    assert (card["sees_images"], card["parent"]) == (True, CHAMPION)
