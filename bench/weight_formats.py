@@ -107,7 +107,7 @@ async def measure(
             answers = [await engine.generate(prompt, sampling) for prompt in prompts]
             cpu = (_cpu(server) - before) / len(prompts)
             rate = await _together(engine, prompts, sampling)
-            memory = server.memory_info().rss / 2**30
+            memory = sum(part.memory_info().rss for part in _parts(server)) / 2**30
         finally:
             await engine.stop()
     seconds = tuple(answer.total_seconds for answer in answers)
@@ -126,9 +126,14 @@ async def _together(engine: LocalEngine, prompts: list[Prompt], sampling: Sampli
     return len(prompts) / (time.monotonic() - began)
 
 
+def _parts(server: psutil.Process) -> list[psutil.Process]:
+    """The server and the processes that it has started."""
+    return [server, *server.children(recursive=True)]
+
+
 def _cpu(server: psutil.Process) -> float:
-    times = server.cpu_times()
-    return float(times.user + times.system)
+    times = [part.cpu_times() for part in _parts(server)]
+    return float(sum(spent.user + spent.system for spent in times))
 
 
 def table_of(found: list[Measured]) -> Table:

@@ -105,8 +105,8 @@ def _has_stray_accents(texts: Sequence[str]) -> bool:
 def _is_marked(character: str) -> bool:
     if character.isascii() or not character.isalpha():
         return False
-    base, *marks = unicodedata.normalize("NFD", character)
-    return bool(marks) and base.isascii()
+    parts = unicodedata.normalize("NFD", character)
+    return len(parts) > 1 and parts[0].isascii()
 
 
 def _without_accents(text: str) -> str:

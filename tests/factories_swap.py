@@ -24,7 +24,7 @@ FIRST = "fake-1"  # the version of `factories_api.TRAITS`
 def named(version: str, prompt: Prompt) -> str:
     """A receipt whose merchant is the version that read it."""
     asked = prompt.messages[-1].text.rpartition("receipt: ")[2]
-    answer = {**RECEIPT, "merchant_name": version}
+    answer = {**RECEIPT, "receipt_number": version}
     return json.dumps({name: value for name, value in answer.items() if name in asked})
 
 
@@ -66,7 +66,7 @@ class Swapping:
     async def answered_by(self) -> str:
         """The version that answers a new document, as its row and its text both say."""
         found = await self.up.extract(**form(document_type="receipt"))
-        assert found["record"]["merchant_name"] == found["model_version"]
+        assert found["record"]["receipt_number"] == found["model_version"]
         return str(found["model_version"])
 
     def metric(self, name: str, **labels: str) -> float | None:

@@ -116,5 +116,8 @@ def train_grpo(
 
 def _row(row: dict[str, Any], *, sees_images: bool) -> dict[str, Any]:
     """What the trainer takes; TRL tells by the column `images` what kind of data it has."""
-    kept = {name: row[name] for name in ("prompt", "task", "images") if name in row}
-    return {"images": [], **kept} if sees_images else kept
+    names = ("prompt", "task", "images")
+    kept: dict[str, Any] = {name: row[name] for name in names if name in row}
+    if sees_images:
+        kept.setdefault("images", [])
+    return kept

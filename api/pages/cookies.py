@@ -59,8 +59,8 @@ async def find_by_cookie(request: Request, services: Services) -> SignedIn | Non
 def is_same_origin(request: Request) -> bool:
     """Whether the browser says nothing else than that one of our own pages sent this."""
     site = request.headers.get("sec-fetch-site")
-    if site is not None and site not in _OWN:
-        return False
+    if site is not None:
+        return site in _OWN  # the browser's own word; a proxy may have changed Host
     origin = request.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == request.headers.get("host")
 
@@ -84,5 +84,6 @@ def _write(request: Request, response: Response, token: str, lifetime: timedelta
         path="/",
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        # A proxy that ends TLS says so; who forges it hides the cookie from plain HTTP, no more.
+        secure="https" in {request.url.scheme, request.headers.get("x-forwarded-proto")},
     )

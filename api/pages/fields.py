@@ -45,7 +45,13 @@ class Row:
     @property
     def long(self) -> bool:
         """Whether it may need several lines."""
-        return self.kind == "lines" or (self.kind in _LONG and self.max_length > _SHORT_TEXT)
+        several = self.kind in {"lines", "markdown"} or "\n" in self.value
+        return several or (self.kind in _LONG and self.max_length > _SHORT_TEXT)
+
+    @property
+    def many_lines(self) -> bool:
+        """Whether a cell of a table has to keep line breaks, which an input would drop."""
+        return self.kind in {"markdown", "lines"} or "\n" in self.value
 
     @property
     def doubtful(self) -> bool:
@@ -188,7 +194,8 @@ def lines_columns(spec: FieldSpec) -> tuple[str, ...]:
 def kind_of(spec: FieldSpec) -> str:
     """How a leaf is edited. What lies deeper than a table shows is edited as JSON."""
     if spec.kind is Kind.LIST:
-        return "json" if spec.children else "lines"
+        # One a line, unless an element has lines of its own.
+        return "json" if spec.children or spec.element is Kind.MARKDOWN else "lines"
     return "json" if spec.kind is Kind.OBJECT else str(spec.kind)
 
 
@@ -205,7 +212,9 @@ def text_of(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, list) and not any(isinstance(part, dict | list) for part in value):
+    if isinstance(value, list) and not any(
+        isinstance(part, dict | list) or "\n" in str(part) for part in value
+    ):
         return "\n".join(text_of(part) for part in value)
     if isinstance(value, dict | list):
         import json

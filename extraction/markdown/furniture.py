@@ -8,13 +8,15 @@ from typing import Final
 
 from extraction.markdown.blocks import Placed, rows_of
 
-_EDGE: Final = 0.1  # of the page's height
+_WIDE_EDGE: Final = 0.15  # of the page's height
 _NARROW_EDGE: Final = 0.065
 _LEAST_ROWS: Final = 12  # a page with fewer is a card or a letter, whose edges are text
 _APART: Final = 1.2  # of a line's height lies between an edge's row and the text
-_LARGE: Final = 1.2
-_LONGEST: Final = 90
-_MOST_EDGE_ROWS: Final = 2
+_LARGE: Final = 1.25
+_LONGEST: Final = 130
+_MOST_EDGE_ROWS: Final = 3
+_SPREAD_PIECES: Final = 3
+_ROWS_BESIDE: Final = 3  # a table has as many pieces in the rows beside
 _LEAST_SIDEWAYS: Final = 5
 _TALL: Final = 3
 _NUMBER = re.compile(
@@ -57,22 +59,41 @@ def _edge_rows(lines: Sequence[Placed]) -> list[tuple[list[Placed], bool]]:
     usual = heights[len(heights) // 2]
     found: list[tuple[list[Placed], bool]] = []
     for order, is_top in ((grouped, True), (grouped[::-1], False)):
-        for row, following in islice(pairwise(order), _MOST_EDGE_ROWS):
+        if _is_number(order[0]):
+            found.append((order[0], True))
+        rows: list[list[Placed]] = []
+        apart = 0
+        for at, (row, following) in enumerate(islice(pairwise(order), _MOST_EDGE_ROWS)):
             top, bottom = _span(row)
-            distance = bottom if is_top else 1 - top
-            if distance > _EDGE:
+            if (bottom if is_top else 1 - top) > _WIDE_EDGE:
                 break
-            there = _span(following)
-            gap = there[0] - bottom if is_top else top - there[1]
-            text = " ".join(item.line.text for item in row)
-            apart = (
-                distance <= _NARROW_EDGE
-                and gap >= _APART * usual
-                and bottom - top <= _LARGE * usual
-                and len(text) <= _LONGEST
-            )
-            found.append((row, apart))
+            rows.append(row)
+            inner = order[at + 1 : at + 1 + _ROWS_BESIDE]
+            spread = len(row) >= _SPREAD_PIECES > max(map(len, inner))
+            if _is_apart(row, following, usual, is_top=is_top, is_spread=spread):
+                apart = len(rows)  # and what stands further out with it
+        found += [(row, at < apart) for at, row in enumerate(rows)]
     return found
+
+
+def _is_apart(
+    row: Sequence[Placed],
+    following: Sequence[Placed],
+    usual: float,
+    *,
+    is_top: bool,
+    is_spread: bool,
+) -> bool:
+    """Whether a row near the edge is set apart from the text as headers and footers are."""
+    top, bottom = _span(row)
+    there = _span(following)
+    gap = there[0] - bottom if is_top else top - there[1]
+    distance = bottom if is_top else 1 - top
+    text = " ".join(item.line.text for item in row)
+    if bottom - top > _LARGE * usual or len(text) > _LONGEST:
+        return False
+    # Several pieces above or below rows of fewer: a title, a number and a date.
+    return is_spread or (distance <= _NARROW_EDGE and gap >= _APART * usual)
 
 
 def _span(row: Sequence[Placed]) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 import heapq
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import pairwise, product
@@ -14,6 +14,7 @@ from extraction.misreadings import LOOKALIKES
 from extraction.mrz.fit import Fit, fit
 from extraction.mrz.layout import FILLER, MrzFormat
 from extraction.mrz.parse import CHARACTERS, Mrz, format_of, parse_mrz
+from extraction.mrz.printed import number_by_print, printed_numbers
 from extraction.mrz.repair import Repair, by_check_digit, by_print, by_structure
 from extraction.mrz.width import is_name_line
 from extraction.mrz.write import transliterate
@@ -123,23 +124,24 @@ def find_mrz(lines: Sequence[Line], *, today: date | None = None) -> FoundMrz | 
     if sum(candidate.text.count(FILLER) for candidate in chosen) < _LEAST_FILLERS:
         return None
     used = {id(line) for candidate in chosen for line in candidate.lines}
-    words = _printed_words([line for line in lines if id(line) not in used])
-    return _found(format_, chosen, fits, words, today)
+    others = [line for line in lines if id(line) not in used]
+    return _found(format_, chosen, fits, others, today)
 
 
 def _found(
     format_: MrzFormat,
     chosen: tuple[_Candidate, ...],
     fits: tuple[Fit, ...],
-    words: Collection[str],
+    others: Sequence[Line],
     today: date | None,
 ) -> FoundMrz | None:
     texts = tuple(item.text for item in fits)
     repairs = [repair for item in fits for repair in item.repairs]
     texts, structural = by_structure(format_, texts)
-    texts, printed = by_print(format_, texts, words)
+    texts, names = by_print(format_, texts, _printed_words(others))
+    texts, number = number_by_print(format_, texts, printed_numbers(others))
     texts, proven = by_check_digit(format_, texts)
-    repairs += [*structural, *printed, *proven]
+    repairs += [*structural, *names, *number, *proven]
     try:
         mrz = parse_mrz(texts, today=today, repaired=bool(repairs))
     except InvalidMrz:

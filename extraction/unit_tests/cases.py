@@ -4,19 +4,16 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from extraction.errors import DocloopError
 from extraction.unit_tests.page import Page
 
 
-class InvalidCase(DocloopError):
+class InvalidCase(ValueError):
     """A test whose fields say nothing that could be checked.
 
     Attributes:
         case: its id, or where it stands if it has none.
         why: what is wrong with it.
     """
-
-    slug = "invalid-unit-test"
 
     def __init__(self, case: str, why: str) -> None:
         self.case = case

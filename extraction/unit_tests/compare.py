@@ -114,14 +114,13 @@ def _can_be_given(wanted: _Characters, found: _Characters) -> bool:
         number = len(ahead) - 1
         if number in given:
             used.discard(given.pop(number))
-        place = next(
-            (place for place in ahead[-1] if _fits(number, place, wanted, found, given, used)), None
-        )
-        if place is None:
+        fitting = (place for place in ahead[-1] if _fits(number, place, wanted, found, given, used))
+        chosen = next(fitting, None)
+        if chosen is None:
             ahead.pop()
             continue
-        given[number] = place
-        used.add(place)
+        given[number] = chosen
+        used.add(chosen)
         if len(given) == len(candidates):
             return True
         ahead.append(iter(candidates[number + 1]))

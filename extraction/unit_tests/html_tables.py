@@ -38,6 +38,8 @@ _VOID = frozenset(
 # Their text is not the page's.
 _SILENT = frozenset({"script", "style", "template", "rt", "rp"})
 _CELLS = frozenset({"td", "th"})
+# Tables inside each other; a model that opens more has lost its way, and each row counts for all.
+_MOST_NESTED = 8
 
 
 def html_tables(content: str) -> list[Table]:
@@ -112,8 +114,9 @@ class _Reader(HTMLParser):
             return
         held: list[_Row] | _Row | _Written | None = None
         if tag == "table":
-            held = []
-            self.tables.append(held)
+            if self._counts.get("table", 0) < _MOST_NESTED:
+                held = []
+                self.tables.append(held)
         elif tag == "tr":
             held = _Row(in_head=self._counts.get("thead", 0) > 0)
             for _, table in self._open:

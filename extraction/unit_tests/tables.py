@@ -5,7 +5,7 @@ covers. A neighbour is the next cell in a direction, across gaps; a cell that sp
 columns may have several.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -13,6 +13,7 @@ from typing import Literal
 from extraction.unit_tests.normalise import normalise
 
 Direction = Literal["up", "down", "left", "right"]
+HeadingDirection = Literal["up", "left"]
 
 # HTML's own limit of colspan.
 MOST_COLUMNS_SPANNED = 1000
@@ -69,30 +70,21 @@ class Table:
     def __init__(self, rows: Sequence[Sequence[Source]]) -> None:
         self.cells: list[Cell] = []
         self._grid: list[list[Cell | None]] = []
+        self._beside: dict[tuple[Cell, Direction], tuple[Cell, ...]] = {}
         self._place(rows)
         self._width = max((len(row) for row in self._grid), default=0)
         for row in self._grid:
             row.extend([None] * (self._width - len(row)))
 
-    def beside(self, cell: Cell, direction: Direction) -> list[Cell]:
+    def beside(self, cell: Cell, direction: Direction) -> tuple[Cell, ...]:
         """The next cells in a direction, each once."""
-        rows = range(cell.row, min(cell.row + cell.rows, len(self._grid)))
-        columns = range(cell.column, cell.column + cell.columns)
-        match direction:
-            case "left":
-                ways = [[(row, at) for at in range(cell.column - 1, -1, -1)] for row in rows]
-            case "right":
-                ways = [[(row, at) for at in range(columns.stop, self._width)] for row in rows]
-            case "up":
-                ways = [[(at, column) for at in range(cell.row - 1, -1, -1)] for column in columns]
-            case "down":
-                ways = [
-                    [(at, column) for at in range(rows.stop, len(self._grid))] for column in columns
-                ]
-        found = (next(self._cells(way, cell), None) for way in ways)
-        return list(dict.fromkeys(other for other in found if other is not None))
+        key = (cell, direction)
+        if key not in self._beside:
+            found = (self._next(way, cell) for way in self._ways(cell, direction))
+            self._beside[key] = tuple(dict.fromkeys(other for other in found if other is not None))
+        return self._beside[key]
 
-    def headings(self, cell: Cell, direction: Literal["up", "left"]) -> list[Cell]:
+    def headings(self, cell: Cell, direction: HeadingDirection) -> list[Cell]:
         """Every heading on the way to the edge; where there is none, the cells at the edge."""
         headings, edge, seen, ahead = [], [], {cell}, [cell]
         while ahead:
@@ -108,11 +100,46 @@ class Table:
             ahead += new
         return headings or edge
 
-    def _cells(self, way: list[tuple[int, int]], cell: Cell) -> Iterator[Cell]:
-        for row, column in way:
-            other = self._grid[row][column]
-            if other is not None and other is not cell:
-                yield other
+    def under_heading(
+        self, direction: HeadingDirection, is_like: Callable[[Cell], bool]
+    ) -> set[Cell]:
+        """The cells of which one of the `headings` is like that, found in one pass."""
+        has_heading: set[Cell] = set()
+        by_heading: set[Cell] = set()
+        by_edge: set[Cell] = set()
+        # A neighbour on the way to the edge begins in an earlier row or column.
+        for cell in sorted(self.cells, key=lambda c: c.row if direction == "up" else c.column):
+            for other in self.beside(cell, direction):
+                if other.heading or other in has_heading:
+                    has_heading.add(cell)
+                if other in by_heading or (other.heading and is_like(other)):
+                    by_heading.add(cell)
+                if other in by_edge or (not self.beside(other, direction) and is_like(other)):
+                    by_edge.add(cell)
+        return by_heading | (by_edge - has_heading)
+
+    def _ways(self, cell: Cell, direction: Direction) -> Iterator[Iterator[Cell | None]]:
+        """What stands from each side's place of a cell to the edge, in order."""
+        grid = self._grid
+        rows = range(cell.row, min(cell.row + cell.rows, len(grid)))
+        columns = range(cell.column, cell.column + cell.columns)
+        match direction:
+            case "left":
+                places = range(cell.column - 1, -1, -1)
+                return ((grid[row][at] for at in places) for row in rows)
+            case "right":
+                places = range(columns.stop, self._width)
+                return ((grid[row][at] for at in places) for row in rows)
+            case "up":
+                places = range(cell.row - 1, -1, -1)
+                return ((grid[at][column] for at in places) for column in columns)
+            case "down":
+                places = range(rows.stop, len(grid))
+                return ((grid[at][column] for at in places) for column in columns)
+
+    @staticmethod
+    def _next(way: Iterator[Cell | None], cell: Cell) -> Cell | None:
+        return next((other for other in way if other is not None and other is not cell), None)
 
     def _place(self, rows: Sequence[Sequence[Source]]) -> None:
         # Of each column, the cell that still covers it and for how many more rows.

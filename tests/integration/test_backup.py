@@ -25,13 +25,14 @@ def blob_files(data_dir: Path) -> list[Path]:
     return [path for path in (data_dir / BLOBS).rglob("*") if path.is_file()]
 
 
-async def load(up: Serving, stop: asyncio.Event) -> tuple[int, int]:
+async def load(up: Serving, stop: asyncio.Event, done: list[str], name: str) -> tuple[int, int]:
     """Documents, corrections and erasures until told to stop; how many were made and erased."""
     made = erased = 0
     tenant_id = await up.tenant_id()
     while not stop.is_set():
-        found = await up.extract(**form(document(f"load {made}"), document_type="receipt"))
+        found = await up.extract(**form(document(f"load {name} {made}"), document_type="receipt"))
         made += 1
+        done.append(found["id"])
         said = {"prediction_id": found["id"], "verdict": "correct"}
         assert (await up.client.post("/feedback", json=said)).status_code == 201
         if made % 3 == 0:
@@ -49,15 +50,21 @@ async def test_a_backup_under_load_restores_to_the_same_counts_and_hashes(
     source, target, other = tmp_path / "var", tmp_path / "backups" / "one", tmp_path / "new"
     async with serving(database_url, source) as up:
         stop = asyncio.Event()
-        working = [asyncio.create_task(load(up, stop)) for _ in range(2)]
-        await asyncio.sleep(1.5)
+        done: list[str] = []
+        working = [asyncio.create_task(load(up, stop, done, name)) for name in "ab"]
+        async with asyncio.timeout(60):
+            while len(done) < 12:  # noqa: ASYNC110 - as many as it takes
+                await asyncio.sleep(0.05)
         manifest = await asyncio.to_thread(
             take_backup, database_url, source, target, version="test"
         )
-        await asyncio.sleep(0.5)
+        before = len(done)
+        async with asyncio.timeout(60):
+            while len(done) == before:  # noqa: ASYNC110 - the load goes on after it
+                await asyncio.sleep(0.05)
         stop.set()
         made = [await task for task in working]
-    assert sum(count for count, _ in made) > manifest.tables["predictions"].count >= 2
+    assert sum(count for count, _ in made) > manifest.tables["predictions"].count >= 6
     assert sum(count for _, count in made) >= 2, "nothing was erased meanwhile"
     restored = await asyncio.to_thread(restore_backup, target, empty_url, other)
     assert restored == manifest

@@ -81,7 +81,7 @@ async def test_no_request_is_lost_or_mixed_by_a_swap(app: Swapping) -> None:
         for turn in range(6):
             content = form(document(f"{number}-{turn}"), document_type="receipt")
             found = await app.up.extract(**content)
-            assert found["record"]["merchant_name"] == found["model_version"]
+            assert found["record"]["receipt_number"] == found["model_version"]
             seen.append(found["model_version"])
 
     async def swap() -> None:
@@ -287,7 +287,7 @@ async def test_the_shadow_answers_for_the_record_only(app: Swapping) -> None:
     await app.up.client.put("/models/shadow", json={"version": "v-2"})
     await app.until(lambda: app.up.services.routing.shadow == "v-2")
     found = await app.up.extract(**form(document_type="receipt"))
-    assert found["model_version"] == found["record"]["merchant_name"] == FIRST
+    assert found["model_version"] == found["record"]["receipt_number"] == FIRST
     stored = "docloop_shadow_answers_total"
     await app.until(lambda: app.metric(stored, result="stored") == 1)
     tenant = await app.up.tenant_id()
@@ -295,7 +295,7 @@ async def test_the_shadow_answers_for_the_record_only(app: Swapping) -> None:
         (row,) = await list_shadow_answers(session, tenant, found["id"])
     assert (row.model_version, row.schema_valid, row.error) == ("v-2", True, None)
     assert row.record is not None
-    assert row.record["merchant_name"] == "v-2"
+    assert row.record["receipt_number"] == "v-2"
     # Nothing of it is ever returned, and it goes with the prediction.
     read = await app.up.client.get(f"/predictions/{found['id']}")
     assert "v-2" not in read.text

@@ -100,7 +100,13 @@ async def test_a_retired_type_takes_no_documents(up: Serving) -> None:
 async def test_the_list(up: Serving) -> None:
     await up.client.put("/document-types/ticket", json=TICKET)
     types = (await up.client.get("/document-types")).json()["document_types"]
-    assert [kind["name"] for kind in types] == ["receipt", "passport", "ticket"]
+    assert [kind["name"] for kind in types] == [
+        "receipt",
+        "passport",
+        "document",
+        "graph",
+        "ticket",
+    ]
     receipt = (await up.client.get("/document-types/receipt")).json()
     assert receipt["built_in"]
     assert "total" in receipt["record_schema"]["properties"]

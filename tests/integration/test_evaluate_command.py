@@ -50,8 +50,8 @@ async def test_every_version_answers_every_question(sessions: Sessions, tmp_path
     for row in await rows_of(asked):
         assert row.record is not None
         assert row.fields is not None
-        assert row.record["merchant_name"] == row.model_version
-        assert row.fields["merchant_name"]["value"] == row.model_version
+        assert row.record["receipt_number"] == row.model_version
+        assert row.fields["receipt_number"]["value"] == row.model_version
         assert row.schema_valid
         assert row.duration_seconds is not None
         assert row.duration_seconds > 0
@@ -288,7 +288,7 @@ async def test_killed_half_way_the_next_call_answers_the_rest(
     assert {row_id: after[row_id] for row_id in answered} == answered
     for row in await rows_of(asked):
         assert row.record is not None
-        assert row.record["merchant_name"] == row.model_version
+        assert row.record["receipt_number"] == row.model_version
 
 
 async def test_two_calls_at_once_answer_each_question_once(

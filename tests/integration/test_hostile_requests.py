@@ -71,7 +71,7 @@ FORMS: dict[str, tuple[bytes, str]] = {
     "5000 parts": (part(FIELD % b"ocr", b"on") * 5000 + FILE + END, "body"),
     "50 files": (FILE * 50 + END, "body"),
     "file and JSON": (FILE + part(FIELD % b"content_base64", b"AAAA") + END, "content_base64"),
-    "huge field": (part(FIELD % b"fields", b"a" * 30_000) + FILE + END, "body"),
+    "huge field": (part(FIELD % b"fields", b"a" * 30_000) + FILE + END, "fields"),
     "file as text": (part(FIELD % b"file", b"text, no file") + END, "file"),
     "no part": (END, "file"),
     "empty": (b"", "file"),

@@ -246,12 +246,17 @@ async def test_an_obeyed_injection_breaks_a_check_not_the_schema(
         answer = await up.extract(**form(content, document_type="receipt"))
         honest = await up.client.get("/document-types/receipt")
     assert set(answer["record"]) == set(honest.json()["fields"])
-    assert answer["record"]["total"] == "0.00"
-    assert verdict(answer, "items_sum") == "fail"
-    # Nothing on the page shows the ordered value, but for the order itself where it can be read.
     evidence = answer["fields"]["total"]["evidence"]
-    assert evidence is None or evidence["box"][1] > 480 / 600
-    assert answer["fields"]["total"]["confidence"] < answer["fields"]["merchant_name"]["confidence"]
+    if answer["record"]["total"] == "0.00":
+        # Nothing on the page shows the ordered value, but for the order itself.
+        assert verdict(answer, "items_sum") == "fail"
+        assert evidence["box"][1] > 480 / 600
+        sure = answer["fields"]["merchant_name"]["confidence"]
+        assert answer["fields"]["total"]["confidence"] < sure
+    else:
+        # The order cannot be read on the page, so what the page labels as its total is taken.
+        assert answer["record"]["total"] == "9.00"
+        assert evidence["box"][1] < 480 / 600
 
 
 async def test_exif_text_reaches_neither_prompt_nor_page(

@@ -147,7 +147,7 @@ async def test_every_route_hides_what_is_anothers(
     for path, name in lists.items():
         assert (await stranger.get(path)).json()[name] == []
     types = (await stranger.get("/document-types")).json()["document_types"]
-    assert {entry["name"] for entry in types} == {"receipt", "passport"}
+    assert {entry["name"] for entry in types} == {"receipt", "passport", "document", "graph"}
     assert (await stranger.get("/document-types/note?version=1")).status_code == 404
 
     assert await victim.everything() == before

@@ -16,7 +16,7 @@ from db.queries.audit import record_event
 from db.queries.watching import BACKUP_DONE
 from db.tables import Promotion, PromotionReason, TrainingRun
 from extraction.engine import EngineStatus
-from tests.factories_api import RECEIPT, document, form, serving
+from tests.factories_api import RECEIPT, TEXTS, GivenLines, document, form, make_extractor, serving
 from tests.factories_watching import (
     DEPLOY,
     VLLM_TEXT,
@@ -56,9 +56,11 @@ async def test_every_panel_and_alert_has_data(database_url: str, tmp_path: Path)
     answer = {name: value for name, value in RECEIPT.items() if name != "total"}
     engine = FakeEngine(json.dumps({**answer, "total": "RM7.00"}))
     engine.metrics = VLLM_TEXT
+    lines = GivenLines((*TEXTS[:-1], "Total RM7.00"))
+    extractor = make_extractor(engine, lines)
     worker = WorkerMetrics()
     async with (
-        serving(database_url, tmp_path, engine=engine) as up,
+        serving(database_url, tmp_path, engine=engine, extractor=extractor) as up,
         listening(up.app) as api,
     ):
         metrics = up.services.metrics

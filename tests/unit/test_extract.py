@@ -251,11 +251,13 @@ async def test_what_is_no_record_is_an_error(
 
 
 async def test_a_text_that_does_not_fit_is_flagged() -> None:
-    found = await run('{"total":"nine"}', TILL)
+    found = await run('{"subtotal":"nine"}', TILL)
     assert not found.schema_valid
-    total = found.fields["total"]
-    assert (total.value, total.raw) == (None, "nine")
-    assert ("format.total", "fail") in {(check.name, check.verdict.value) for check in found.checks}
+    subtotal = found.fields["subtotal"]
+    assert (subtotal.value, subtotal.raw) == (None, "nine")
+    assert ("format.subtotal", "fail") in {
+        (check.name, check.verdict.value) for check in found.checks
+    }
 
 
 async def test_what_a_caller_requires_is_reported_and_never_forced() -> None:

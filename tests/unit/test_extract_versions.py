@@ -59,7 +59,7 @@ async def test_a_record_is_made_as_the_answering_version_is() -> None:
     answer = json.dumps({"merchant_name": "Corner Stores"})
     engine = Relabelled(FakeEngine(answer, "v-1"), "v-2")
     await engine.start()
-    reads = extractor(engine, page_of("CORNER SHOP"), traits=replace(BLIND, version="v-1"))
+    reads = extractor(engine, page_of("Corner Stores"), traits=replace(BLIND, version="v-1"))
     sure = Calibration({"*": {"bias": 30.0}}, fitted=True)
     reads.add_version(replace(BLIND, version="v-2", capitals=True), sure)
     found = await reads.extract(ExtractRequest(b"", RECEIPT, ("merchant_name",)), [page()])

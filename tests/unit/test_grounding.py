@@ -41,7 +41,7 @@ def answer(traits: ModelTraits = READS, **texts: str) -> dict[str, str]:
         ("merchant_name", "GOLDEN HAVANA MOODS SDN BHD", "GOLDEN HARVEST NOODLES SDN BHD",
          "half of it invented"),
         ("merchant_address", "12, JALAN KENANGA 3, 53100 KUALA LUMPUR",
-         "12, JALAN KENANGA 3, TAMAN MELATI, 53100 KUALA LUMPUR", "a line left out"),
+         "12, JALAN KENANGA 3, 53100 KUALA LUMPUR", "lines that are all there stay"),
         ("merchant_address", "12, JALAN KENANGA KENANGA, TAMAN KENANGA 53100 KUALA LUMPUR",
          "12, JALAN KENANGA 3, TAMAN MELATI, 53100 KUALA LUMPUR", "words that nobody printed"),
         ("merchant_name", "SOMETHING ELSE", "SOMETHING ELSE", "nothing on the page is like it"),

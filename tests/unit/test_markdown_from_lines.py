@@ -112,6 +112,18 @@ def test_headers_footers_and_page_numbers_are_left_out() -> None:
         assert page["natural_text"].startswith("In the first column")
 
 
+def test_one_page_s_edges_are_told_by_their_gap_and_by_their_pieces() -> None:
+    body = column(LEFT * 4, 0.1, 0.12)
+    running = [line("400", 0.1, 0.1), line("HUSBANDRY", 0.4, 0.1), line("[Ch. XIX.", 0.8, 0.1)]
+    outermost = line("Downloaded from http://a.example on July 12", 0.1, 0.02)
+    footer = line("www.journal.example", 0.4, 0.96)
+    text = markdown([outermost, *running, *body, footer])
+    assert text.startswith("In the first column")
+    assert "journal" not in text.split("journal's")[-1]
+    title = line("A title at the edge", 0.1, 0.02, scale=2.1)
+    assert markdown([title, *body]).startswith("# A title at the edge")
+
+
 def test_a_list_stays_a_list_and_an_address_keeps_its_lines() -> None:
     lines = column(
         ["• one thing", "• another thing that is rather longer than the first"], 0.1, 0.1

@@ -202,3 +202,16 @@ def test_an_empty_field_proves_nothing() -> None:
     assert found is not None
     assert found.mrz.format is MrzFormat.MRV_A
     assert found.mrz.lines == (upper, lower)
+
+
+def test_a_printed_number_mends_what_a_digit_alone_leaves_open() -> None:
+    upper = "VCCLSOPONS<<MARYSE<CONSTANCE<<<<<<<<<<<<<<<<"
+    lower = "S44B81J421ZAF6912048F0810016<<<<<<<<<<<<<<<<"
+    misread = lower.replace("81J4", "8114")
+    found = find_mrz(page("Visa No. S44B 81J42", upper, misread), today=TODAY)
+    assert found is not None
+    assert found.mrz.lines[1] == lower
+    assert [repair.proof for repair in found.repairs] == [Proof.PRINTED]
+    other = find_mrz(page("Visa No. S44B 99J42", upper, misread), today=TODAY)
+    assert other is not None
+    assert other.mrz.lines[1] != lower

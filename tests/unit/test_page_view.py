@@ -1,6 +1,7 @@
 """How large pages are shown, and what the model's own processor makes of that."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,15 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers import AutoProcessor
 
+from api.engine.client import build_request
+from extraction.engine import Sampling
+from extraction.extract import ExtractRequest
 from extraction.page_view import PageView, tiles_of
 from extraction.pages import Page
+from extraction.prompt import Asked, build_prompt
 from extraction.traits import ModelTraits
+from tests.factories_extract import RECEIPT, SEEING, TILL, extractor
+from tests.fakes import FakeEngine
 from trainer.page_size import by_page_size
 from trainer.tiny_models import build_idefics3
 
@@ -135,3 +142,36 @@ def test_a_card_says_how_pages_are_shown(tmp_path: Path) -> None:
         card.write_text(f'{{"version": "v-1", "pages": {wrong}}}')
         with pytest.raises(ValueError, match=r"pages: (tiles|most_tiles|tile_pixels)"):
             ModelTraits.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("use_lines", "page_count", "most", "side", "images", "warned"),
+    [
+        (True, 1, 1, 256, 1, False),
+        (False, 1, 1, 384, 1, False),
+        (True, 3, 3, 128, 3, False),
+        (False, 2, 1, 384, 1, True),
+        (False, 12, 12, 128, 9, True),
+    ],
+)
+async def test_a_model_alone_is_shown_more_of_a_page(
+    use_lines: bool, page_count: int, most: int, side: int, images: int, warned: bool
+) -> None:
+    engine = FakeEngine('{"total":"RM9.00"}')
+    await engine.start()
+    traits = replace(SEEING, pages=VIEW)
+    tills = [TILL] * page_count
+    asked = ExtractRequest(b"", RECEIPT, ("total",), use_lines=use_lines)
+    sentence = extractor(engine, *tills, traits=traits, max_images=most)
+    found = await sentence.extract(asked, [page(180, 360, n) for n in range(page_count)])
+    (prompt,) = engine.prompts
+    assert prompt.image_options == {"size": {"longest_edge": side}}
+    assert len(prompt.messages[1].images) == images
+    assert ("pages-left-out" in found.warnings) == warned
+    request = build_request(prompt, Sampling(8), model="m")
+    assert request["mm_processor_kwargs"] == prompt.image_options
+
+
+def test_a_prompt_without_images_says_nothing_of_their_size() -> None:
+    prompt = build_prompt(Asked(RECEIPT), TILL)
+    assert "mm_processor_kwargs" not in build_request(prompt, Sampling(8), model="m")

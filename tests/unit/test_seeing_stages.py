@@ -1,8 +1,9 @@
 """What training does to a model that sees: the loss, the soup and the version, on tiny weights."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -13,7 +14,15 @@ from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText, AutoProcessor
 from trl import SFTConfig
 
+from db.blobs import BlobStore
+from extraction.lines import Line
 from extraction.model_folder import open_model_folder
+from extraction.page_view import PageView
+from extraction.pages import Page
+from tests.factories_lines import page_of
+from trainer.dataset import TrainingExample
+from trainer.material import _keep_pages
+from trainer.page_size import OwnSizeImageProcessor
 from trainer.policy import load_policy, lora_targets, read_card
 from trainer.profile import load_profile
 from trainer.sft import CompletionTrainer
@@ -22,6 +31,7 @@ from trainer.tiny_models import build_idefics3, write_card
 from trainer.versions import write_version
 
 CHAMPION = "tiny-000000000001"
+PAGES = {"tile_pixels": 128, "most_tiles": 1, "most_tiles_alone": 5}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +39,10 @@ def champion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / CHAMPION
     folder.mkdir()
     build_idefics3(folder)
-    return write_card(folder, CHAMPION, sees_images=True)
+    write_card(folder, CHAMPION, sees_images=True)
+    card = json.loads((folder / "docloop.json").read_text())
+    (folder / "docloop.json").write_text(json.dumps({**card, "layout": "marked", "pages": PAGES}))
+    return folder
 
 
 def rows() -> list[dict[str, Any]]:
@@ -150,6 +163,45 @@ def test_a_policy_goes_on_from_a_version_that_sees(champion: Path, tmp_path: Pat
     ours = dict(policy.model.named_parameters())
     torch.testing.assert_close(ours[name].to(torch.bfloat16), served[name])
     assert policy.sees_images
-    assert policy.processor.image_processor.size == {"longest_edge": 128}
+    assert isinstance(policy.processor.image_processor, OwnSizeImageProcessor)
     card = json.loads((made.folder / "docloop.json").read_text())
     assert (card["sees_images"], card["parent"]) == (True, CHAMPION)
+    assert (card["layout"], card["pages"]) == ("marked", PAGES), "it is asked as its parent was"
+    saved = AutoProcessor.from_pretrained(made.folder).image_processor
+    assert not isinstance(saved, OwnSizeImageProcessor), "the engine loads what the base has"
+
+
+@pytest.mark.parametrize(
+    ("size", "lines", "kept"),
+    [
+        ((200, 300), page_of("A"), (85, 128)),
+        ((200, 300), [], (171, 256)),
+        ((90, 100), [], (90, 100)),
+    ],
+)
+async def test_pages_are_kept_as_large_as_serving_shows_them(
+    tmp_path: Path, size: tuple[int, int], lines: list[Line], kept: tuple[int, int]
+) -> None:
+    content = Page(0, Image.new("RGB", size, "white")).jpeg
+    blobs = cast("BlobStore", Blobs(content))
+    example = cast("TrainingExample", Shown(tuple(lines)))
+    (path,) = await _keep_pages(example, tmp_path, blobs, PageView.read(PAGES))
+    with Image.open(path) as image:
+        assert image.size == kept
+    untouched = Path(path).read_bytes() == content  # noqa: ASYNC240 - nothing else runs
+    assert untouched == (kept == size), "not encoded a second time"
+
+
+@dataclass(frozen=True)
+class Blobs:
+    content: bytes
+
+    async def get(self, _key: str) -> bytes:
+        return self.content
+
+
+@dataclass(frozen=True)
+class Shown:
+    lines: tuple[Line, ...]
+    base_key: str | None = None
+    page_blob_keys: tuple[str, ...] = ("page",)

@@ -9,7 +9,7 @@ from bench.unit_tests_naive import beside, grid_of, headings
 from extraction.unit_tests import Page, read_case
 from extraction.unit_tests.html_tables import html_tables
 from extraction.unit_tests.markdown_tables import markdown_tables
-from extraction.unit_tests.tables import Source, Table
+from extraction.unit_tests.tables import HeadingDirection, Source, Table
 
 MARKDOWN = """Before.
 
@@ -136,8 +136,8 @@ def test_a_grid_as_wide_as_no_page_is_no_table() -> None:
 def test_rows_below_the_last() -> None:
     table = Table([[Source("a", rows=9), Source("b"), Source("c", rows=5)], [Source("d")]])
     a, b, c, d = table.cells
-    assert table.beside(a, "right") == [b, d, c], "c is next to a where nothing is between"
-    assert table.beside(b, "down") == [d]
+    assert table.beside(a, "right") == (b, d, c), "c is next to a where nothing is between"
+    assert table.beside(b, "down") == (d,)
 
 
 def random_table(rng: random.Random) -> Table:
@@ -157,6 +157,12 @@ def random_table(rng: random.Random) -> Table:
     )
 
 
+HEADINGS: tuple[tuple[HeadingDirection, tuple[int, int]], ...] = (
+    ("up", (-1, 0)),
+    ("left", (0, -1)),
+)
+
+
 def test_neighbours_are_those_of_the_naive_way() -> None:
     rng = random.Random(3)
     steps: dict[Any, tuple[int, int]] = {
@@ -173,3 +179,17 @@ def test_neighbours_are_those_of_the_naive_way() -> None:
                 assert set(table.beside(cell, name)) == beside(grid, cell, *step)
             assert set(table.headings(cell, "up")) == headings(grid, cell, -1, 0)
             assert set(table.headings(cell, "left")) == headings(grid, cell, 0, -1)
+        for direction, step in HEADINGS:
+            for wanted in table.cells:
+                expected = {c for c in table.cells if wanted in headings(grid, c, *step)}
+                assert table.under_heading(direction, lambda c, w=wanted: c is w) == expected
+
+
+def test_a_long_table_is_read_in_passes() -> None:
+    content = "a|b|c\n" * 5000
+    assert not passed(content, cell="c", top_heading="a")
+    assert passed(content, cell="c", top_heading="c", left_heading="a")
+
+
+def test_tables_inside_each_other_end() -> None:
+    assert len(html_tables("<table><tr><td>a" * 500)) == 8

@@ -1,6 +1,7 @@
 """present, absent, order, baseline: each row says why; ours and the naive way never differ."""
 
 import random
+import re
 from typing import Any
 
 import pytest
@@ -125,6 +126,16 @@ def test_repeats_at_the_end() -> None:
 
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "then", "it", "ate", "rice"]
+
+
+def test_images_are_those_of_the_pattern() -> None:
+    rng = random.Random(5)
+    for _ in range(2000):
+        content = "".join(rng.choices(["![", "](", ")", "]", "a", "\n"], k=12))
+        for most in range(6):
+            letters = sum(map(str.isalnum, re.sub(r"!\[.*?\]\(.*?\)", "", content)))
+            fields = {"max_length": most, "max_length_skips_image_alt_tags": True}
+            assert passed(content, type="baseline", **fields) is (letters <= most), content
 
 
 def garbled(rng: random.Random, text: str, edits: int) -> str:

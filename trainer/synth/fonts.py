@@ -60,12 +60,14 @@ _OCR_B = ("OCRB", "OCRBS")
 _FAMILIES = {"mono": _MONO, "sans": _SANS, "serif": _SERIF, "italic": _ITALIC, "hand": _HAND}
 _REGULAR = ("-Regular", "")
 _BOLD = ("-Bold", "Bold", " Bold")
-# Without these a face cannot write a receipt.
+# Without these a face cannot write a receipt; accents may be left off.
 _NEEDED = (
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-    "!\"#$%&'()*+,-./:;<=>?@[]_\N{POUND SIGN}\N{EURO SIGN}"
-    "\N{LATIN SMALL LETTER E WITH ACUTE}\N{LATIN SMALL LETTER U WITH DIAERESIS}"
-    "\N{LATIN SMALL LETTER N WITH TILDE}\N{LATIN CAPITAL LETTER A WITH RING ABOVE}"
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!\"#$%&'()*+,-./:;<=>?@[]_£€éüñÅ"
+)
+# What the names, places and labels of the generated documents hold besides.
+_EUROPEAN = (
+    "¥°ºÀÁÂÃÄÅÆÇÈÉÊËÍÏÑÒÓÔÕÖØÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýĀāĂăĄąĆćČčĎďĐđĒēĖėĘęĚěĞğĢģ"
+    "ĪīİıĶķĻļĽľŁłŃńŅņŇňŐőŘřŚśŞşŠšŤťŪūŮůŰűŹźŻżŽžȘșȚț"
 )
 _NEEDED_IN_ZONE = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789<"
 
@@ -91,11 +93,10 @@ def characters(path: str) -> frozenset[str]:
 
 
 @cache
-def _faces(family: str) -> tuple[tuple[str, str], ...]:
-    """(regular, bold) paths of every face of a family that this machine has.
+def _faces(family: str, needed: str) -> tuple[tuple[str, str], ...]:
+    """(regular, bold) paths of a family's installed faces that have all `needed` characters.
 
-    The regular face stands for a bold one that is not installed. A face without the characters of
-    a receipt is left out.
+    The regular face stands for a bold one that is not installed.
     """
     installed = _installed()
     faces = []
@@ -104,20 +105,22 @@ def _faces(family: str) -> tuple[tuple[str, str], ...]:
         regular = next((installed[stem + s] for s in _REGULAR if stem + s in installed), None)
         names = (heavy,) if heavy else tuple(stem + s for s in _BOLD)
         bold = next((installed[n] for n in names if n in installed), regular)
-        if regular and bold and characters(regular) & characters(bold) >= set(_NEEDED):
+        if regular and bold and characters(regular) & characters(bold) >= set(needed):
             faces.append((regular, bold))
     return tuple(faces)
 
 
-def choose_face(rng: random.Random, family: str) -> tuple[str, str]:
+def choose_face(rng: random.Random, family: str, *, all_accents: bool = True) -> tuple[str, str]:
     """(regular, bold) paths of one face of `family`.
 
     Args:
         rng: the only source of randomness.
         family: "mono", "sans", "serif", "italic" or "hand"; the last two are sans where no such
             face is installed.
+        all_accents: only faces with the letters of every European language that has Latin script.
     """
-    return rng.choice(_faces(family) or _faces("sans"))
+    needed = _NEEDED + _EUROPEAN if all_accents else _NEEDED
+    return rng.choice(_faces(family, needed) or _faces("sans", needed))
 
 
 def ocr_b(rng: random.Random) -> str:
@@ -136,7 +139,7 @@ def font(path: str, size_pixels: int) -> ImageFont.FreeTypeFont:
 
 def files() -> list[str]:
     """Every font file that the generators may draw with, sorted."""
-    faces = {path for family in _FAMILIES for pair in _faces(family) for path in pair}
+    faces = {path for family in _FAMILIES for pair in _faces(family, _NEEDED) for path in pair}
     installed = _installed()
     return sorted(faces | {installed[name] for name in _OCR_B if name in installed})
 

@@ -3,7 +3,7 @@
 export function textOf(value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "boolean") return value ? "true" : "false";
-  if (Array.isArray(value) && !value.some((part) => part !== null && typeof part === "object")) return value.map(textOf).join("\n");
+  if (Array.isArray(value) && !value.some((part) => (part !== null && typeof part === "object") || String(part).includes("\n"))) return value.map(textOf).join("\n");
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 

@@ -31,13 +31,13 @@ def contact_sheet(pages: Iterable[tuple[bytes, str]], across: int = _ACROSS) -> 
     for number, (tile, label) in enumerate(tiles):
         x, y = _GAP + number % across * wide, _GAP + number // across * high
         sheet.paste(tile, (x + (_WIDE - tile.width) // 2, y + _LABEL))
-        draw.text((x + 2, y + 2), label[:44], fill="white", font=face)
+        draw.text((x + 2, y + 2), label[:34], fill="white", font=face)
     return sheet
 
 
 def _small(content: bytes) -> Image.Image:
-    image = Image.open(io.BytesIO(content))
-    image.draft("RGB", (_WIDE * 2, _HIGH * 2))
-    image = image.convert("RGB")
-    image.thumbnail((_WIDE, _HIGH), Image.Resampling.LANCZOS)
-    return image
+    opened = Image.open(io.BytesIO(content))
+    opened.draft("RGB", (_WIDE * 2, _HIGH * 2))
+    small = opened.convert("RGB")
+    small.thumbnail((_WIDE, _HIGH), Image.Resampling.LANCZOS)
+    return small

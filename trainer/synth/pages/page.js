@@ -3,6 +3,7 @@
 
 window.docloop = (() => {
   const TOLERANCE = 2;
+  const MOST_SKIPPED = 5;
 
   /* Shows a document without running anything of it. */
   function load(html) {
@@ -47,11 +48,17 @@ window.docloop = (() => {
     for (const flow of document.querySelectorAll(".flow")) {
       const room = flow.getBoundingClientRect();
       const out = (node) => rects(node).some((r) => r.right > room.right + TOLERANCE || r.bottom > room.bottom + TOLERANCE);
-      const blocks = [...flow.children];
-      const first = blocks.findIndex(out);
-      if (first < 0) continue;
-      for (const node of blocks.slice(first + 1)) node.remove();
-      if (!shorten(blocks[first], out)) blocks[first].remove();
+      for (let skipped = 0; ; skipped++) {
+        const blocks = [...flow.children];
+        const first = blocks.findIndex(out);
+        if (first < 0) break;
+        const kept = shorten(blocks[first], out);
+        if (!kept) blocks[first].remove();
+        /* A drawing or a table that is too high leaves its place to what stands behind it. */
+        if (!kept && skipped < MOST_SKIPPED && !/^P$/.test(blocks[first].tagName)) continue;
+        for (const node of blocks.slice(first + 1)) node.remove();
+        break;
+      }
       while (flow.lastElementChild && /^H\d$/.test(flow.lastElementChild.tagName)) flow.lastElementChild.remove();
     }
     const marks = new Set([...document.querySelectorAll("sup.mark")].map((node) => node.dataset.note));

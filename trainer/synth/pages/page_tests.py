@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from extraction.unit_tests.normalise import normalise
 from trainer.synth.pages.pieces import Piece, TableCell
 
 Test = dict[str, Any]
@@ -59,7 +60,7 @@ def page_tests(
     made: dict[str, list[Test]] = {
         "present": [
             {"text": text, "max_diffs": len(text) // _CHARACTERS_PER_DIFFERENCE}
-            for text in rng.sample(sentences, min(most.present, len(sentences)))
+            for _, text in rng.sample(sentences, min(most.present, len(sentences)))
         ],
         "absent": [{"text": text} for text in dict.fromkeys(running) if _folded(text) not in whole][
             : most.absent
@@ -76,31 +77,35 @@ def page_tests(
     ]
 
 
-def _sentences(pieces: Sequence[Piece], whole: str) -> list[str]:
-    """Sentences that the page has once, in reading order."""
+def _sentences(pieces: Sequence[Piece], whole: str) -> list[tuple[int, str]]:
+    """Sentences that the page has once, in reading order, each with its piece."""
     found = []
-    for piece in pieces:
+    for number, piece in enumerate(pieces):
         for run in piece.plain:
             for sentence in _SENTENCE_END.split(run):
                 text = sentence[:_MOST_CHARACTERS].rstrip() if sentence else ""
                 enough = len(text) >= _LEAST_CHARACTERS
                 if enough and whole.count(_folded(text)) == 1:
-                    found.append(text)
+                    found.append((number, text))
     return found
 
 
-def _order(sentences: Sequence[str], rng: random.Random, most: int) -> list[Test]:
-    if len(sentences) < 2:  # noqa: PLR2004 an order has two ends
-        return []
-    pairs = {tuple(sorted(rng.sample(range(len(sentences)), 2))) for _ in range(most)}
+def _order(sentences: Sequence[tuple[int, str]], rng: random.Random, most: int) -> list[Test]:
+    """Pairs of sentences; of different pieces, because those are what a reader can confuse."""
+    pairs = [
+        (first, second)
+        for first in range(len(sentences))
+        for second in range(first + 1, len(sentences))
+    ]
+    apart = [(a, b) for a, b in pairs if sentences[a][0] != sentences[b][0]] or pairs
     return [
         {
-            "before": sentences[first],
-            "after": sentences[second],
-            "max_diffs": min(len(sentences[first]), len(sentences[second]))
+            "before": sentences[first][1],
+            "after": sentences[second][1],
+            "max_diffs": min(len(sentences[first][1]), len(sentences[second][1]))
             // _CHARACTERS_PER_DIFFERENCE,
         }
-        for first, second in sorted(pairs)
+        for first, second in sorted(rng.sample(apart, min(most, len(apart))))
     ]
 
 
@@ -167,4 +172,5 @@ def grid_of(rows: Sequence[Sequence[TableCell]]) -> list[list[TableCell | None]]
 
 
 def _folded(text: str) -> str:
-    return " ".join(re.sub(r"[*>#]", " ", text).split()).casefold()
+    """As the checker compares, in small letters."""
+    return normalise(text).casefold().strip()

@@ -144,7 +144,9 @@ def _formula(element: Element) -> Piece:
 
 
 def _list(element: Element, depth: int = 0) -> Piece:
-    rows, plain, formulas = [], [], []
+    rows: list[str] = []
+    plain: list[str] = []
+    formulas: list[str] = []
     number = int(element.attributes.get("start") or 1)
     for item in element.children:
         if not isinstance(item, Element) or item.tag != "li":
@@ -166,7 +168,8 @@ def _list(element: Element, depth: int = 0) -> Piece:
 
 
 def _pairs(element: Element) -> Piece:
-    rows, plain = [], []
+    rows: list[str] = []
+    plain: list[str] = []
     for part in element.elements():
         if part.tag not in {"dt", "dd"}:
             continue

@@ -95,7 +95,8 @@ async def make_series(series: Series, stage: "Stage | None" = None) -> SeriesCou
     """
     series.folder.mkdir(parents=True, exist_ok=True)
     _refuse_other(series)
-    counts, shards, began = SeriesCounts(), [], time.monotonic()
+    counts, began = SeriesCounts(), time.monotonic()
+    shards: list[dict[str, Any]] = []
     sample: list[tuple[bytes, str]] = []
     every = max(1, series.count // _SAMPLE)
     executor = ThreadPoolExecutor(1)

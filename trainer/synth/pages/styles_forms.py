@@ -1,5 +1,6 @@
 """What stands on a page of labels and values: invoice, form, medical record."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 from markupsafe import Markup
@@ -29,15 +30,15 @@ def invoice(writer: Writer, look: Look) -> Layout:
     """An invoice: two parties, a table of items, sums, terms; the bank's details at the foot."""
     del look
     rng, label = writer.rng, writer.label
-    seller = writer.organisation()
+    seller, day = writer.organisation(), writer.recent_day()
     number = pattern(rng, rng.choice(("####-###", "@@-#####", "20##/####", "########")))
     top: list[Block] = [
         Heading(f"{label('invoice')} {number}", 1),
         Paragraph(_lines(seller, writer.street(), f"{writer.postcode()} {writer.city()}"), "plain"),
         Pairs(
             [
-                (label("date"), writer.dated(form="short")),
-                (label("due"), writer.dated(form="short")),
+                (label("date"), writer.dated(day, "short")),
+                (label("due"), writer.dated(day + timedelta(days=30), "short")),
             ]
         ),
         Heading(label("bill_to"), 3),
@@ -61,7 +62,7 @@ def invoice(writer: Writer, look: Look) -> Layout:
         quantity, price = rng.randint(1, 24), Decimal(rng.randint(95, 48_000)) / 100
         amount = quantity * price
         total += amount
-        figures = (str(quantity), writer.number(price), writer.number(amount))
+        figures = (str(quantity), writer.amount(price), writer.amount(amount))
         rows.append([Cell(name), *(Cell(text, css="right") for text in figures)])
     rate = Decimal(rng.choice(_TAX_RATES))
     tax = (total * rate).quantize(_CENT)
@@ -172,12 +173,12 @@ def medical(writer: Writer, look: Look) -> Layout:
     """A discharge letter: patient, diagnoses, history, laboratory values with spans, medication."""
     del look
     rng, label = writer.rng, writer.label
-    record = pattern(rng, "##-######")
+    record, woman = pattern(rng, "##-######"), chance(rng, 0.5)
     patient = Pairs(
         [
-            (label("patient"), writer.person()),
+            (label("patient"), writer.person(woman=woman)),
             (label("born"), writer.dated(form="short")),
-            (label("sex"), label(rng.choice(("female", "male")))),
+            (label("sex"), label("female" if woman else "male")),
             (label("record"), record),
         ],
         rng.choice(("two", "", "two boxed")),

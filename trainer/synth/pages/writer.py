@@ -14,6 +14,7 @@ from trainer.synth.pages.words_of import Words, words_of
 
 _FIRST_DAY = date(1921, 1, 1)
 _DAYS = 36_000
+_RECENT = date(2001, 1, 1)
 _TRIES = 50
 
 
@@ -81,16 +82,20 @@ class Writer:
         """What the page is about."""
         return capitalised(self._topic)
 
-    def person(self) -> str:
-        """First and last name."""
+    def person(self, *, woman: bool | None = None) -> str:
+        """First and last name; of a woman or a man by chance where None."""
+        if woman is None:
+            woman = self.rng.random() < 0.5  # noqa: PLR2004 half of them
+        if woman:
+            return f"{self._fake.first_name_female()} {self._fake.last_name_female()}"
         return f"{self.given_name()} {self.surname()}"
 
     def given_name(self) -> str:
-        """A first name."""
+        """A first name of a man."""
         return str(self._fake.first_name_male())
 
     def surname(self) -> str:
-        """A last name."""
+        """A last name of a man."""
         return str(self._fake.last_name_male())
 
     def city(self) -> str:
@@ -130,6 +135,14 @@ class Writer:
     def money(self, amount: Decimal) -> str:
         """An amount with its currency."""
         return _plain(format_currency(amount, self.words.currency, locale=self.words.locale))
+
+    def amount(self, value: Decimal) -> str:
+        """An amount without its currency, with two places."""
+        return _plain(format_decimal(value, format="#,##0.00", locale=self.words.locale))
+
+    def recent_day(self) -> date:
+        """A day of this century's first quarter."""
+        return _RECENT + timedelta(days=self.rng.randrange(9_000))
 
     def number(self, value: float | Decimal) -> str:
         """A number with the language's signs."""

@@ -78,7 +78,7 @@ def choose_style(
         capital_pixels = rng.triangular(*_USUAL)
         if chance(rng, 0.16):
             capital_pixels = rng.uniform(LEAST_CAPITAL_PIXELS, MOST_CAPITAL_PIXELS)
-    regular, bold = choose_face(rng, family or weighted(rng, _FAMILIES))
+    regular, bold = choose_face(rng, family or weighted(rng, _FAMILIES), all_accents=False)
     if chance(rng, 0.12):
         regular = bold
     spread = rng.uniform(-0.05, 0.15) * capital_pixels if chance(rng, 0.15) else 0.0

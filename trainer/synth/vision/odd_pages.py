@@ -114,11 +114,12 @@ def _chart(rng: random.Random) -> _Drawn:
     left, top, right, bottom = 100, 110, width - 50, height - 90
     plate.rule(left, top, left + 2, bottom)
     plate.rule(left, bottom, right, bottom + 2)
-    for step in range(6):
-        y = bottom - step * (bottom - top) / 6
+    unit = rng.choice((20, 25, 100))
+    for mark in range(6):
+        y = bottom - mark * (bottom - top) / 6
         plate.rule(left, y, right, y + 1, 60)
         plate.line()
-        plate.write(left - 60, y + 5, str(step * rng.choice((20, 25, 100))), style.regular)
+        plate.write(left - 60, y + 5, str(mark * unit), style.regular)
     count = rng.randint(5, 12)
     step = (right - left) / count
     plate.line()
@@ -237,9 +238,9 @@ def _map(rng: random.Random) -> _Drawn:
         angle, wide = rng.choice((0.2, 1.75)) + rng.gauss(0, 0.12), rng.choice((3, 5, 9))
         x, y = rng.uniform(0, width), rng.uniform(0, height)
         reach = 1500 * math.cos(angle), 1500 * math.sin(angle)
-        ends = [(round(x + s * reach[0]), round(y + s * reach[1])) for s in (-1, 1)]
-        cv2.line(ground, *ends, (190, 180, 170), wide + 2, 16)
-        cv2.line(ground, *ends, rng.choice(((255, 255, 255), (255, 226, 140))), wide, 16)
+        start, stop = ((round(x + s * reach[0]), round(y + s * reach[1])) for s in (-1, 1))
+        cv2.line(ground, start, stop, (190, 180, 170), wide + 2, 16)
+        cv2.line(ground, start, stop, rng.choice(((255, 255, 255), (255, 226, 140))), wide, 16)
     plate = Plate(width, height)
     style = choose_style(rng, 10, "sans")
     for _ in range(rng.randint(14, 30)):

@@ -20,14 +20,15 @@ from trainer.synth.vision.wear import wear_lightly
 
 MOST_PIXELS = 1600
 _LEAST_RECEIPT_TYPE = 0.55  # below, the letters of a long receipt cannot be read
+_SHEETS = {"letter": letter, "form": form, "invoice": invoice, "ticket": ticket, "mixed": mixed}
 _KINDS = {
     "receipt": 4.5,
     "travel": 2.0,
-    letter: 0.9,
-    form: 1.1,
-    invoice: 0.8,
-    ticket: 0.8,
-    mixed: 0.9,
+    "form": 1.1,
+    "letter": 0.9,
+    "mixed": 0.9,
+    "invoice": 0.8,
+    "ticket": 0.8,
 }
 _WEAR = {"none": 0.12, "light": 0.66, "photo": 0.22}
 
@@ -57,7 +58,7 @@ def drawn_page(rng: random.Random) -> tuple[Pixels, Writing]:
         return receipt(rng)
     if kind == "travel":
         return travel(rng)
-    plate = kind(rng)
+    plate = _SHEETS[kind](rng)
     return ink_on_paper(rng, plate.ink, colour=True), plate.writing
 
 

@@ -75,14 +75,12 @@ def _bled(rng: random.Random, noise: np.random.Generator, ink: Pixels) -> Pixels
     if chance(rng, 0.3):  # edges as of a print that was copied
         rough = ink + smooth_field(noise, ink.shape[::-1], ink.shape[::-1], rng.uniform(20, 70))
         hard = np.where(rough > rng.uniform(90, 150), np.uint8(_FULL), np.uint8(0))
-        return cv2.GaussianBlur(hard, (0, 0), rng.uniform(0.4, 0.7)).astype(np.uint8)
-    if chance(rng, 0.25):
-        grown: Pixels = cv2.dilate(ink, kernel).astype(np.uint8)
-        return cv2.addWeighted(ink, 0.5, grown, 0.5, 0).astype(np.uint8)
-    if chance(rng, 0.2):
-        thin: Pixels = cv2.erode(ink, kernel).astype(np.uint8)
-        return cv2.addWeighted(ink, 0.6, thin, 0.4, 0).astype(np.uint8)
-    return ink
+        return np.asarray(cv2.GaussianBlur(hard, (0, 0), rng.uniform(0.4, 0.7)), dtype=np.uint8)
+    other = weighted(rng, {"as it is": 0.6, "bold": 0.25, "thin": 0.15})
+    if other == "as it is":
+        return ink
+    changed = (cv2.dilate if other == "bold" else cv2.erode)(ink, kernel)
+    return np.asarray(cv2.addWeighted(ink, 0.55, changed, 0.45, 0), dtype=np.uint8)
 
 
 def thermal(rng: random.Random, noise: np.random.Generator, ink: Pixels) -> Pixels:

@@ -99,19 +99,20 @@ def _crumpled(
     height, width = pixels.shape[:2]
     scale = _PLASMA_PIXELS / max(width, height)
     across, down = max(8, round(width * scale)), max(8, round(height * scale))
-    xs, ys = np.meshgrid(
-        np.arange(across, dtype=np.float32) / _PLASMA_PIXELS,
-        np.arange(down, dtype=np.float32) / _PLASMA_PIXELS,
+    xs, ys = (
+        np.asarray(grid / _PLASMA_PIXELS, dtype=np.float32)
+        for grid in np.meshgrid(np.arange(across), np.arange(down))
     )
-    slope = np.zeros((down, across, 2), dtype=np.float32)
+    slope: Field = np.zeros((down, across, 2), dtype=np.float32)
     for _ in range(rng.choice((0, 1, 1, 2, 3))):  # straight folds
         angle = rng.gauss(0.0 if chance(rng, 0.3) else np.pi / 2, 0.04)
         normal = np.array([np.cos(angle), np.sin(angle)], dtype=np.float32)
         x, y = xs[0, -1] * rng.uniform(0.2, 0.8), ys[-1, 0] * rng.uniform(0.2, 0.8)
         side = np.tanh(((xs - x) * normal[0] + (ys - y) * normal[1]) * 60)
-        slope += (side * rng.choice((-1, 1)) * rng.uniform(0.5, 1.2))[..., None] * normal
+        depth = rng.choice((-1, 1)) * rng.uniform(0.5, 1.2)
+        slope = slope + np.asarray((side * depth)[..., None] * normal, dtype=np.float32)
     if chance(rng, 0.6):
-        slope += _facets(rng, noise, xs, ys)
+        slope = slope + _facets(rng, noise, xs, ys)
     ray = rng.uniform(0, 2 * np.pi)
     shade = slope[..., 0] * np.cos(ray) + slope[..., 1] * np.sin(ray)
     reach = rng.uniform(1.0, 4.0) * strength
@@ -221,4 +222,5 @@ def _lit(pixels: Pixels, rng: random.Random, strength: float) -> Pixels:
             shaken = RandomMotionBlur(3, (-90.0, 90.0), (-1.0, 1.0), border_type="replicate", p=1.0)
             image = torch.from_numpy(lit).permute(2, 0, 1)[None].float()
             lit = shaken(image)[0].permute(1, 2, 0).numpy()
-    return np.clip(lit, 0, _FULL).astype(np.uint8)
+    seen: Pixels = np.clip(lit, 0, _FULL).astype(np.uint8)
+    return seen

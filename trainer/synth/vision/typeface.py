@@ -15,7 +15,7 @@ Mask = NDArray[np.uint8]
 _FINER = 2  # masks are rendered this much larger, then averaged: no hinting, places between pixels
 _REFERENCE_PIXELS = 100
 _CAPITAL = "E"
-_KNOWN = frozenset(ALPHABET)
+_KNOWN = frozenset(ALPHABET + " ")
 
 
 class Stamp(NamedTuple):
@@ -42,6 +42,7 @@ class Typeface:
         self._font = ImageFont.truetype(
             path, size_pixels * _FINER, layout_engine=ImageFont.Layout.BASIC
         )
+        self._fine: dict[str, Stamp | None] = {}
         self._stamps: dict[tuple[str, int], Stamp | None] = {}
         self._advances: dict[str, float] = {}
         self._written: dict[str, str] = {}
@@ -53,9 +54,14 @@ class Typeface:
     def _write(self, character: str) -> str:
         known = characters(self.path) & _KNOWN
         text = character if character in known else fold(character)
-        text = "".join(c for c in text if c == " " or (c in known and self.stamp(c, 0)))
+        text = "".join(c for c in text if c == " " or (c in known and self._inked(c)))
         self._written[character] = text
         return text
+
+    def _inked(self, character: str) -> bool:
+        if character not in self._fine:
+            self._fine[character] = self._draw(character)
+        return self._fine[character] is not None
 
     def advance(self, character: str) -> float:
         """How far the pen moves, in pixels."""
@@ -77,33 +83,37 @@ class Typeface:
         return self._stamps[key]
 
     def _render(self, character: str, phase: int) -> Stamp | None:
-        core, (left, top) = self._font.getmask2(character, mode="L", anchor="ls")
-        wide, tall = core.size
-        if not wide or not tall or core.getbbox() is None:
+        drawn = self._fine[character] if self._inked(character) else None
+        if drawn is None:
             return None
-        fine = np.frombuffer(bytes(core), dtype=np.uint8).reshape(tall, wide)
-        if self.stretch != 1:
-            wide = max(1, round(wide * self.stretch))
-            fine = cv2.resize(fine, (wide, tall), interpolation=cv2.INTER_LINEAR)
-            left = round(left * self.stretch)
+        fine, left, top = drawn
+        tall, wide = fine.shape
         left += phase
-        corner = (left // _FINER, top // _FINER)
-        before = (left % _FINER, top % _FINER)
-        padded = np.zeros(
-            (-(-(tall + before[1]) // _FINER) * _FINER, -(-(wide + before[0]) // _FINER) * _FINER),
-            dtype=np.uint16,
-        )
-        padded[before[1] : before[1] + tall, before[0] : before[0] + wide] = fine
+        x, y = left % _FINER, top % _FINER
+        rows, columns = (tall + y + 1) // _FINER, (wide + x + 1) // _FINER
+        padded = np.zeros((rows * _FINER, columns * _FINER), dtype=np.uint16)
+        padded[y : y + tall, x : x + wide] = fine
         mean = padded[::2, ::2] + padded[1::2, ::2] + padded[::2, 1::2] + padded[1::2, 1::2] >> 2
-        rows, columns = np.flatnonzero(mean.any(axis=1)), np.flatnonzero(mean.any(axis=0))
-        if not rows.size:
+        return Stamp(mean.astype(np.uint8), left // _FINER, top // _FINER)
+
+    def _draw(self, character: str) -> Stamp | None:
+        """The glyph at twice its size, cut to its ink."""
+        core, (left, top) = self._font.getmask2(character, mode="L", anchor="ls")
+        box = core.getbbox()
+        if box is None:
             return None
-        y, x = int(rows[0]), int(columns[0])
-        ink = mean[y : rows[-1] + 1, x : columns[-1] + 1]
-        return Stamp(np.ascontiguousarray(ink, dtype=np.uint8), corner[0] + x, corner[1] + y)
+        x, y, right, bottom = box
+        wide, tall = core.size
+        fine = np.frombuffer(bytes(core), dtype=np.uint8).reshape(tall, wide)[y:bottom, x:right]
+        left += x
+        if self.stretch != 1:
+            size = max(1, round((right - x) * self.stretch)), bottom - y
+            fine = np.asarray(cv2.resize(fine, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+            left = round(left * self.stretch)
+        return Stamp(fine, left, top + y)
 
 
-@lru_cache(maxsize=384)
+@lru_cache(maxsize=256)
 def typeface(path: str, size_pixels: int, stretch: float = 1.0) -> Typeface:
     """The face at a size; kept, as rendering its glyphs takes most of the time."""
     return Typeface(path, size_pixels, stretch)

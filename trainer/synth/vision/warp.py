@@ -101,7 +101,10 @@ def _move_boxes(boxes: Boxes, matrix: Matrix, bend: Field | None) -> Boxes:
         corners = _unbend(corners, bend)
     moved = np.column_stack([corners, np.ones(len(corners))]) @ matrix.T
     points = (moved[:, :2] / moved[:, 2:]).reshape(-1, 4, 2)
-    return np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1).astype(np.float32)
+    around: Boxes = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1).astype(
+        np.float32
+    )
+    return around
 
 
 def _unbend(points: NDArray[np.float64], bend: Field) -> NDArray[np.float64]:

@@ -129,5 +129,5 @@ def jpeg(pixels: Pixels, quality: int) -> Pixels:
     done, packed = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise ValueError(f"a picture of {pixels.shape} cannot be a JPEG")
-    unpacked: Pixels = cv2.imdecode(packed, cv2.IMREAD_UNCHANGED).astype(np.uint8)
+    unpacked: Pixels = np.asarray(cv2.imdecode(packed, cv2.IMREAD_UNCHANGED), dtype=np.uint8)
     return unpacked

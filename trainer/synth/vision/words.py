@@ -105,7 +105,7 @@ def word(rng: random.Random) -> str:
     return text
 
 
-_SIGNS_OF_STRINGS = {
+_SIGNS_OF_STRINGS: dict[str, float] = {
     string.ascii_lowercase: 0.3,
     string.ascii_uppercase: 0.2,
     _CAPITALS_AND_DIGITS: 0.12,
@@ -120,7 +120,8 @@ _SIGNS_OF_STRINGS = {
 def scramble(rng: random.Random) -> str:
     """A random string: of letters, of capitals and digits, of accents, of any characters."""
     length = min(18, 1 + int(rng.expovariate(0.2)))
-    text = "".join(rng.choices(weighted(rng, _SIGNS_OF_STRINGS), k=length))
+    signs = weighted(rng, _SIGNS_OF_STRINGS)
+    text = "".join(rng.choices(signs, k=length))
     return text.capitalize() if chance(rng, 0.2) else text
 
 
