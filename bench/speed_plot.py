@@ -26,7 +26,7 @@ def plot_speed(result: Mapping[str, Any], out: Path) -> list[Path]:
     """
     single, many, memory = result["single"], result["saturated"], result["memory"]
     with plt.rc_context({**STYLE, "axes.grid": False}):
-        figure, (upper, lower) = plt.subplots(2, 1, figsize=(8.6, 3.9), constrained_layout=True)
+        figure, (upper, lower) = plt.subplots(2, 1, figsize=(9.4, 4.6), constrained_layout=True)
         _bar(upper, single["stages_seconds"], result["targets"]["p50_seconds"], "s")
         upper.set_title(
             f"One receipt: p50 {single['p50_seconds']:.2f} s; "
@@ -65,4 +65,6 @@ def _bar(axes: Axes, parts: Mapping[str, float], target: float, unit: str) -> No
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(unit)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.42), ncols=5, fontsize=8.5)
+    axes.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.42), ncols=6, fontsize=8, columnspacing=1.2
+    )
