@@ -25,7 +25,7 @@ _DOUBLE = "《«≪"
 _MARKS = str.maketrans(
     {character: FILLER * (2 if character in _DOUBLE else 1) for character in _AS_FILLER}
     | LOOKALIKES
-    | {"l": "I", "|": "I", "!": "I", "$": "S", "€": "E", "¢": "C", "£": "E"}
+    | {"l": "I", "エ": "I", "工": "I", "|": "I", "!": "I", "$": "S", "€": "E", "¢": "C", "£": "E"}
 )
 # A capital E has another shape, and beside fillers these are fillers.
 _LOWER_FILLER = re.compile(r"(?<=[<ce])[cekx]|[cekx](?=[<ce])")

@@ -43,6 +43,7 @@ _EITHER = {
     "B": "8",
     "C": "<",
 }
+_CODES_MISREAD = {"PK": "P<", "PC": "P<", "P0": "PO", "I0": "ID", "IO": "ID"}
 # Letters of a state's code that are taken for each other.
 _CODE_LIKE = {
     "O": "DQ",
@@ -163,8 +164,9 @@ def by_structure(format_: MrzFormat, lines: Sequence[str]) -> tuple[tuple[str, .
         elif slot.name in {"issuing_state", "nationality"}:
             after, proof = _listed_code(before), Proof.CODE_LIST
         elif slot.name == "document_code":
-            # Doc 9303-4, 4.2.2.1 lists the second letters of a passport: K and C are none of them.
-            after = {"PK": "P<", "PC": "P<", "I0": "ID", "IO": "ID"}.get(before, before)
+            # Doc 9303-4, 4.2.2.1 lists the second letters of a passport: K and C are none of them,
+            # and O is an official's.
+            after = _CODES_MISREAD.get(before, before)
             proof = Proof.CODE_LIST
         else:
             continue

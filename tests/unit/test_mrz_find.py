@@ -42,6 +42,7 @@ def page(*texts: str, top: float = 0.8) -> list[Line]:
         ((UPPER[:30] + "K<<<C<<<<<<<<<"[:14], LOWER), "fillers read as letters behind the names"),
         (("PK" + UPPER[2:], LOWER), "no passport has the code PK"),
         ((UPPER, LOWER.replace("F1204159", "11204159")), "of M, F and the filler 1 is like F"),
+        ((UPPER.replace("I", "\u30a8"), LOWER), "a Katakana letter for I"),
         ((UPPER.replace("P", "\u03a1", 1), LOWER), "a Greek rho for P"),
         ((UPPER, LOWER.replace("O", "\u041e")), "a Cyrillic O"),
         (("Pla<<of issue HELSINKI", UPPER, LOWER), "a label whose letters look like fillers"),
