@@ -86,9 +86,10 @@ def check_machine(_settings: Settings) -> Iterator[Finding]:
 
 def check_settings(settings: Settings) -> Iterator[Finding]:
     """Variables that mean nothing, and secrets that others can read."""
-    for name in unknown_variables():
+    if unknown := unknown_variables():
         mend = "Remove it, or look for the right name: docloop config --describe."
-        yield Finding("settings", Health.WARN, f"{name} is no setting of docloop", mend)
+        said = f"no setting of docloop: {', '.join(unknown)}"
+        yield Finding("settings", Health.WARN, said, mend)
     env = Path(".env")
     if env.is_file() and stat.S_IMODE(env.stat().st_mode) & 0o077:
         yield Finding("settings", Health.WARN, "others can read .env", "chmod 600 .env")

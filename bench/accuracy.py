@@ -3,13 +3,17 @@
     python bench/accuracy.py sroie FOLDER [--split 400-499] [--json]
     python bench/accuracy.py mrz FOLDER [--json]
     python bench/accuracy.py travel [FOLDER] [--count 300] [--json]
+    python bench/accuracy.py pages SHARDS [--count 300] [--json]
+    python bench/accuracy.py graphs TEXTS [--count 300] [--json]
 
 The service's address and key come from DOCLOOP_URL and DOCLOOP_API_KEY. `sroie` prints the mean
 fuzzy score per field and overall (the mean of `rapidfuzz.fuzz.ratio` over the four fields and the
 receipts; what is missing or failed counts 0) and the share of values that are exactly equal. `mrz`
 prints how many documents have exactly the lines of `specimens.jsonl`, and how many have every check
 digit proven. `travel` draws documents of the five formats in layouts that training never draws
-(FOLDER keeps them) and prints the exact share of each field. `--rows` keeps every answer, for
+(FOLDER keeps them) and prints the exact share of each field. `pages` and `graphs` take what
+`docloop synth pages` and `docloop synth texts` wrote, and print the share of unit tests that pass,
+valid graphs and the F1 of entities and relations. `--rows` keeps every answer, for
 `bench/errors.py` and for looking.
 """
 
@@ -25,6 +29,14 @@ from typing import Any
 
 import httpx
 from accuracy_client import Post, gather, mean, post, read_rows
+from accuracy_generated import (
+    graphs,
+    graphs_table,
+    pages,
+    pages_table,
+    write_pages,
+    write_texts,
+)
 from accuracy_mrz import mrz, mrz_table
 from accuracy_sroie import FIELDS, sroie, sroie_table
 from accuracy_travel import travel, travel_table, write_documents
@@ -33,7 +45,13 @@ from rich.table import Table
 
 __all__ = ["FIELDS", "gather", "mean", "post", "read_rows"]  # what other benches share
 
-_TABLES = {"sroie": sroie_table, "mrz": mrz_table, "travel": travel_table}
+_TABLES = {
+    "sroie": sroie_table,
+    "mrz": mrz_table,
+    "travel": travel_table,
+    "pages": pages_table,
+    "graphs": graphs_table,
+}
 
 
 async def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -54,17 +72,26 @@ async def run(arguments: argparse.Namespace) -> dict[str, Any]:
 async def measure(arguments: argparse.Namespace, send: Post) -> dict[str, Any]:
     """The figures of the chosen task, its rows, and how long it took."""
     folder: Path = arguments.folder
-    if arguments.task == "travel":
-        truths = await asyncio.to_thread(write_documents, folder, arguments.count)
     begin = time.perf_counter()
     if arguments.task == "sroie":
         rows = read_rows(folder / "receipts.jsonl", arguments.split)
         result = await sroie(rows, folder, send)
     elif arguments.task == "mrz":
         result = await mrz(read_rows(folder / "specimens.jsonl"), folder, send)
-    else:
+    elif arguments.task == "travel":
+        truths = await asyncio.to_thread(write_documents, folder, arguments.count)
+        begin = time.perf_counter()
         result = await travel(truths, folder, send)
+    else:
+        result = await _generated(arguments, send)
     return {**result, "seconds": round(time.perf_counter() - begin, 1)}
+
+
+async def _generated(arguments: argparse.Namespace, send: Post) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as scratch:
+        write = write_pages if arguments.task == "pages" else write_texts
+        rows = await asyncio.to_thread(write, arguments.folder, Path(scratch), arguments.count)
+        return await (pages if arguments.task == "pages" else graphs)(rows, send)
 
 
 def show(task: str, result: dict[str, Any]) -> None:
@@ -84,7 +111,7 @@ def main() -> int:
     parser.add_argument("task", choices=tuple(_TABLES))
     parser.add_argument("folder", type=Path, nargs="?", help="of the documents; travel: kept here")
     parser.add_argument("--split", help="positions, as 400-499; all where it is left out")
-    parser.add_argument("--count", type=int, default=300, help="travel documents to draw")
+    parser.add_argument("--count", type=int, default=300, help="documents to draw or take")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--rows", type=Path, help="write each document's result here")
     parser.add_argument("--concurrency", type=int, default=4)

@@ -1,30 +1,37 @@
 """Browsers for tests: headless Chromium, a seat that is signed in, and what axe finds on a page.
 
-Chromium is looked for as `DOCLOOP_CHROMIUM`, /usr/bin/chromium, then playwright's own.
+Chromium is looked for as the generators look for it, then playwright's own.
 """
 
-import os
 import re
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, Page
 
-from tests.factories_pages import Desk
+from trainer.synth.pages.renderer import NoBrowser, find_browser
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
 def find_chromium() -> str | None:
-    found = os.environ.get("DOCLOOP_CHROMIUM") or "/usr/bin/chromium"
-    return found if Path(found).exists() else None
+    try:
+        return find_browser()
+    except NoBrowser:
+        return None
+
+
+class Served(Protocol):
+    """A service that runs somewhere."""
+
+    @property
+    def url(self) -> str: ...
 
 
 class Seat:
     """A signed-in browser; a page that logs an error or breaks its own policy fails the test."""
 
-    def __init__(self, context: BrowserContext, work: Desk, key: str, name: str) -> None:
+    def __init__(self, context: BrowserContext, work: Served, key: str, name: str) -> None:
         self.context, self.work = context, work
         self.faults: list[str] = []
         self.page = context.new_page()

@@ -52,6 +52,7 @@ class Contest:
         run: the run.
         items: the selection set.
         capitals: whether the versions answer in capitals; None leaves that as it was.
+        types: what the versions' cards say of types that they write; None leaves it as it was.
         contestants: by name, in the order in which they came.
         soup: which soup was better; None without GRPO.
     """
@@ -59,6 +60,7 @@ class Contest:
     run: Run
     items: Sequence[EvaluationItem]
     capitals: bool | None
+    types: Sequence[str] | None = None
     contestants: dict[str, Contestant] = field(default_factory=dict)
     soup: SoupChoice | None = None
 
@@ -126,6 +128,7 @@ class Contest:
             "versions": str(self.run.folders.versions),
             "run": str(self.run.id),
             "capitals": self.capitals,
+            "types": self.types,
         }
         made = await self.run.stage(f"version-{name}", "version", task)
         new = NewModel(

@@ -140,7 +140,7 @@ async def run_cycle(
         task = {**material.task(), "index": index, "sft_adapter": sft["adapter"]}
         trained = await run.stage(f"grpo-{index}", "grpo", task)
         ingredients[f"grpo-{index}"] = Path(trained["adapter"])
-    contest = Contest(run, material.selection, material.capitals)
+    contest = Contest(run, material.selection, material.capitals, material.types)
     chosen = await contest.best(Path(sft["adapter"]), ingredients)
     judgement = await _judge(run, material, chosen)
     promoted = judgement.decision.passed and await _promote(run, chosen)

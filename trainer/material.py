@@ -7,6 +7,7 @@ saw before; so the set is read from the database once.
 import io
 import json
 import shutil
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +19,19 @@ from pydantic import TypeAdapter
 from db.blobs import BlobStore
 from db.queries.runs import add_run_examples
 from db.tables import TrainingRun
+from extraction.document_types.document import DOCUMENT
+from extraction.document_types.graph import GRAPH
 from extraction.errors import DocloopError
 from extraction.page_view import PageView, fitted
 from extraction.traits import ModelTraits
+from trainer.confirmed_pages import confirmed_tests
 from trainer.dataset import RunDataset, TrainingExample, read_dataset
 from trainer.evaluate import EvaluationItem
 from trainer.rewards import Task, encode_task
 from trainer.run import Run
 from trainer.spelling_habit import answers_in_capitals
-from trainer.stage import MATERIAL, read_json, write_json
+from trainer.stage import EXAMPLES, MATERIAL, read_json, write_json
 
-_EXAMPLES = "examples.jsonl"
 _PAGES = "pages"
 _ITEMS = TypeAdapter(tuple[EvaluationItem, ...])
 
@@ -56,6 +59,7 @@ class Material:
         selection: what ingredients are chosen by.
         gate: what nothing is chosen by.
         capitals: whether people answer in capitals what the page does not; None: nothing told.
+        types: what the versions' cards say of types that they write; None leaves it as it was.
         manifest: all of it as ids and hashes.
     """
 
@@ -63,6 +67,7 @@ class Material:
     selection: tuple[EvaluationItem, ...]
     gate: tuple[EvaluationItem, ...]
     capitals: bool | None
+    types: tuple[str, ...] | None
     manifest: Mapping[str, Any]
 
     def task(self) -> dict[str, Any]:
@@ -76,6 +81,7 @@ class Material:
         kept: dict[str, Any] = {
             "items": [],
             "capitals": self.capitals,
+            "types": self.types,
             "manifest": dict(self.manifest),
         }
         write_json(self.examples.with_name(MATERIAL), kept)
@@ -101,10 +107,11 @@ async def gather(run: Run, blobs: BlobStore | None) -> Material:
             kept = await _fix(run, blobs)
     items = _ITEMS.validate_python(kept["items"])
     return Material(
-        examples=run.folder / _EXAMPLES,
+        examples=run.folder / EXAMPLES,
         selection=tuple(item for item in items if item.set_name == "selection"),
         gate=tuple(item for item in items if item.set_name != "selection"),
         capitals=kept["capitals"],
+        types=None if kept.get("types") is None else tuple(kept["types"]),
         manifest=kept["manifest"],
     )
 
@@ -122,10 +129,22 @@ async def _fix(run: Run, blobs: BlobStore | None) -> dict[str, Any]:
     kept = {
         "items": _ITEMS.dump_python(items, mode="json"),
         "capitals": answers_in_capitals([*dataset.train, *dataset.replay]),
+        "types": _written_types(dataset, traits, run.profile.data.least_examples),
         "manifest": dataset.manifest.as_json(),
     }
     write_json(run.folder / MATERIAL, kept)
     return kept
+
+
+def _written_types(dataset: RunDataset, traits: ModelTraits, least: int) -> list[str] | None:
+    """The types that the run teaches a model to write; None where it knows them all.
+
+    Pages and graphs are not asked of a model that never saw enough of them, and after so many
+    examples it is: then the gate decides whether that is better.
+    """
+    counts = Counter(example.asked.document_type.name for example in dataset.train)
+    learned = {name for name in (DOCUMENT.name, GRAPH.name) if counts[name] >= least}
+    return sorted(traits.types | learned) if learned - traits.types else None
 
 
 async def _write_rows(
@@ -133,19 +152,23 @@ async def _write_rows(
 ) -> None:
     pages = run.folder / _PAGES
     pages.mkdir(exist_ok=True)
-    partial = run.folder / f"{_EXAMPLES}.partial"
+    partial = run.folder / f"{EXAMPLES}.partial"
     with partial.open("w") as file:
         for example in dataset.mixed():
             row = {
                 **example.example.as_row(),
-                "task": encode_task(
-                    Task(example.asked, dict(example.reference), tuple(example.lines))
-                ),
+                "task": encode_task(_task(example)),
             }
             if traits.sees_images:
                 row["image_files"] = await _keep_pages(example, pages, blobs, traits.pages)
             file.write(json.dumps(row) + "\n")
-    partial.rename(run.folder / _EXAMPLES)
+    partial.rename(run.folder / EXAMPLES)
+
+
+def _task(example: TrainingExample) -> Task:
+    name = str(example.ids.document_id) if example.ids else str(example.base_key)
+    tests = confirmed_tests(example.asked, example.reference, name)
+    return Task(example.asked, dict(example.reference), tuple(example.lines), tests)
 
 
 async def _keep_pages(

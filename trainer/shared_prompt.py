@@ -101,7 +101,7 @@ class SharedPromptTrainer(GRPOTrainer):  # type: ignore[misc]
             disable_compile=True,
         )
         ends = set(self.eos_token_ids)
-        return [_until_end(row, ends) for row in drawn[:, ids.shape[1] :].tolist()]
+        return [until_end(row, ends) for row in drawn[:, ids.shape[1] :].tolist()]
 
     def _get_per_token_logps_and_entropies(
         self,
@@ -236,7 +236,8 @@ def _of_row(pictures: Mapping[str, torch.Tensor], row: int) -> dict[str, torch.T
     return {name: value[row : row + 1] for name, value in pictures.items()}
 
 
-def _until_end(ids: list[int], ends: set[int]) -> list[int]:
+def until_end(ids: list[int], ends: set[int]) -> list[int]:
+    """An answer's tokens up to and with the first that ends it; all where none does."""
     for position, token in enumerate(ids):
         if token in ends:
             return ids[: position + 1]

@@ -17,6 +17,7 @@ from typing import Any
 from trainer.profile import Profile
 
 DONE = "done.json"
+EXAMPLES = "examples.jsonl"
 MATERIAL = "material.json"
 PROGRESS = "progress.json"
 
@@ -106,6 +107,22 @@ def _soup(task: Mapping[str, Any], profile: Profile, out: Path) -> dict[str, Any
     }
 
 
+def _answers(task: Mapping[str, Any], profile: Profile, out: Path) -> dict[str, Any]:
+    from trainer.generated_run.answers import answer_rows
+    from trainer.policy import load_policy
+
+    _settle(profile)
+    scored = answer_rows(
+        load_policy(Path(task["champion"]), profile.adapter, out / "base"),
+        {name: Path(path) for name, path in task["adapters"].items()},
+        _rows(task),
+        profile.rewards,
+        most_tokens=profile.grpo.most_completion_tokens,
+        out=Path(task["answers"]),
+    )
+    return {"scored": scored}
+
+
 def _version(task: Mapping[str, Any], profile: Profile, out: Path) -> dict[str, Any]:
     from trainer.versions import write_version
 
@@ -118,6 +135,7 @@ def _version(task: Mapping[str, Any], profile: Profile, out: Path) -> dict[str, 
         most_rank=profile.adapter.most_rank,
         run=task["run"],
         capitals=task.get("capitals"),
+        types=task.get("types"),
         scratch=out,
     )
     return {
@@ -187,6 +205,7 @@ _STAGES: Mapping[str, Callable[[Mapping[str, Any], Profile, Path], dict[str, Any
     "sft": _sft,
     "grpo": _grpo,
     "soup": _soup,
+    "answers": _answers,
     "version": _version,
 }
 

@@ -1,4 +1,4 @@
-"""`docloop synth`: synthetic pages with truth, conversions of real ones, pseudo-labels.
+"""`docloop synth`: synthetic pages with truth, conversions, pseudo-labels, and runs on them.
 
 What is heavy is imported when it is needed.
 """
@@ -213,6 +213,62 @@ def pseudo_label(
         with StageProgress(console) as progress, progress.stage("pseudo-label") as stage:
             outcome = await label_pages(job, stage)
         Console().print(_outcome_table(outcome.as_rows(), out))
+
+    _run(work(), console)
+
+
+@app.command("train")
+def train(
+    source: Annotated[
+        Path, typer.Argument(help="Folder of generated pages or texts.", exists=True)
+    ],
+    *,
+    kind: Annotated[str, typer.Option("--type", help="document or graph.")],
+    out: Annotated[Path, typer.Option(help="The run's folder.", file_okay=False)],
+    model: Annotated[
+        Path, typer.Option(help="The model to start from.", envvar="DOCLOOP_MODEL_DIR")
+    ] = Path("build/model"),
+    profile: Annotated[
+        str, typer.Option(help="generated, production, or the path of a TOML file.")
+    ] = "generated",
+    sft: Annotated[int, typer.Option(help="Documents to learn from.", min=1)] = 120,
+    grpo: Annotated[int, typer.Option(help="Documents to practise on.", min=2)] = 40,
+    selection: Annotated[int, typer.Option(help="Documents to choose by.", min=1)] = 16,
+    holdout: Annotated[int, typer.Option(help="Documents to report on.", min=1)] = 32,
+    most_tokens: Annotated[
+        int, typer.Option(help="Longer prompts and answers are left out.", min=50)
+    ] = 500,
+) -> None:
+    """Teach a model whole pages or graphs: SFT, GRPO with several seeds, a soup, a report.
+
+    The rewards are the pages' unit tests and the graphs' F1. The new version is a folder under
+    OUT/versions; its card says that it writes the type. A run that is stopped goes on where it was.
+
+    For example:
+
+        docloop synth pages --out shards --count 400 --style invoice --style form
+
+        docloop synth train shards --type document --out runs/pages
+    """
+    console = Console(stderr=True, highlight=False)
+    _check(console, "type", [kind], ("document", "graph"))
+
+    async def work() -> None:
+        from trainer.generated_run.material import Wanted
+        from trainer.generated_run.run import GeneratedRun, train_generated
+        from trainer.profile import load_profile
+
+        wanted = Wanted(sft, grpo, selection, holdout, most_tokens)
+        chosen = "graph" if kind == "graph" else "document"
+        job = GeneratedRun(source, chosen, model, wanted, load_profile(profile), out.resolve())
+        outcome = await train_generated(job, console)
+        rows = {
+            **{f"holdout, {name}": f"{mean:.3f}" for name, mean in outcome.rewards.items()},
+            "chosen": outcome.chosen,
+            "version": str(outcome.version or "none: the model as it was is best"),
+            "report": str(outcome.report),
+        }
+        Console().print(_outcome_table(rows, out))
 
     _run(work(), console)
 

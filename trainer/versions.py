@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from extraction.model_folder import file_sha256
+from trainer.default_model.sight import TOWER, is_sight
 from trainer.policy import ADAPTER, CARD, base_of, load_foundation, read_card
 
 # What training leaves as it is.
@@ -43,6 +44,7 @@ def write_version(
     most_rank: int,
     run: str,
     capitals: bool | None,
+    types: Sequence[str] | None = None,
     scratch: Path,
 ) -> WrittenVersion:
     """Champion + adapter as a new version; the same arguments give the same one.
@@ -55,6 +57,7 @@ def write_version(
         most_rank: the adapter's rank is reduced to this where it is above.
         run: id of the training run.
         capitals: whether texts are answered in capitals now; None leaves it as it was.
+        types: what the card says of types that it writes; None leaves it as it was.
         scratch: for what is put together on the way.
 
     Raises:
@@ -71,6 +74,8 @@ def write_version(
     traits["base_folder"] = base_of(champion) if stacks else str(champion.resolve())
     traits["capitals"] = bool(card.get("capitals", False)) if capitals is None else capitals
     traits["form"] = form
+    if types is not None:
+        traits["types"] = sorted(types)
     parts = [(champion / ADAPTER, 1.0), (adapter, 1.0)] if stacks else [(adapter, 1.0)]
     rank_error = _add(parts, total, most_rank, scratch, traits["base"])
     version = _name(card, traits, total)
@@ -83,6 +88,8 @@ def write_version(
     shutil.copytree(total, partial / ADAPTER)
     if form == "merged":
         _save_merged(traits, total, partial)
+    if stacks and is_sight(champion / TOWER):
+        shutil.copytree(champion / TOWER, partial / TOWER)
     for name in _SERVING_FILES:
         if (champion / name).is_file():
             shutil.copyfile(champion / name, partial / name)

@@ -1,6 +1,5 @@
 """A page's image goes through real vLLM servers of two vision architectures, random weights."""
 
-import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Callable
@@ -13,8 +12,9 @@ from PIL import Image, ImageDraw
 
 from api.engine.local import LocalEngine
 from api.engine.options import LocalOptions
-from extraction.engine import EngineStatus, Message, Prompt, Sampling
+from extraction.engine import Message, Prompt, Sampling
 from extraction.errors import PromptTooLong
+from tests.factories_engine import serving
 from trainer.tiny_models import build_idefics3, build_lighton_ocr
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -42,22 +42,15 @@ async def engine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[LocalEngine]:
     build: Callable[[Path], Path] = request.param
-    engine = LocalEngine(
-        LocalOptions(
-            model_folder=build(tmp_path_factory.mktemp("model")),
-            served_name=build.__name__,
-            log_file=tmp_path_factory.mktemp("logs") / "engine.log",
-            threads=1,
-            kv_cache_bytes=64 * 1024 * 1024,
-        )
+    options = LocalOptions(
+        model_folder=build(tmp_path_factory.mktemp("model")),
+        served_name=build.__name__,
+        log_file=tmp_path_factory.mktemp("logs") / "engine.log",
+        threads=1,
+        kv_cache_bytes=64 * 1024 * 1024,
     )
-    await engine.start()
-    async with asyncio.timeout(150):
-        while not engine.state().ready:
-            assert engine.state().status is EngineStatus.STARTING, engine.last_lines
-            await asyncio.sleep(0.1)
-    yield engine
-    await engine.stop()
+    async with serving(options, 150) as engine:
+        yield engine
 
 
 @pytest.mark.parametrize(

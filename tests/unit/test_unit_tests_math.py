@@ -17,6 +17,7 @@ from extraction.unit_tests import read_case
 from extraction.unit_tests.compare import is_seen_in
 from extraction.unit_tests.equations import equations_in
 from extraction.unit_tests.rendering import render
+from trainer.synth.pages.renderer import NoBrowser, find_browser
 
 _EM = 24 * 1.21
 
@@ -139,7 +140,6 @@ def test_tests_can_be_pickled() -> None:
     assert pickle.loads(pickle.dumps(case)).run("$x^{2}$").passed  # noqa: S301  # our own
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SCRIPT = """(tex) => {
   const root = document.getElementById("root");
   katex.render(tex, root, {displayMode: true});
@@ -152,8 +152,10 @@ SCRIPT = """(tex) => {
 
 @pytest.fixture(scope="module")
 def browser_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium on this machine")
+    try:
+        chromium = find_browser()
+    except NoBrowser as error:
+        pytest.skip(str(error))
     sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright")
     katex = Path(str(files("extraction.unit_tests"))) / "katex"
     fonts = Path(str(files("trainer.synth.pages"))) / "katex_fonts"
@@ -169,7 +171,7 @@ def browser_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     )
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--allow-file-access-from-files"]
+            executable_path=chromium, args=["--no-sandbox", "--allow-file-access-from-files"]
         )
         page = browser.new_page(viewport={"width": 800, "height": 400})
         page.goto((folder / "page.html").as_uri())

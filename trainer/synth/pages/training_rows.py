@@ -21,6 +21,7 @@ from extraction.prompt import Asked
 from extraction.traits import ModelTraits
 from trainer.examples import make_example
 from trainer.rewards.task import Task, encode_task
+from trainer.stage import EXAMPLES
 from trainer.synth.ocr_noise import misread
 from trainer.synth.pages.facts import ENTITIES, RELATIONS
 from trainer.synth.pages.shards import StoredPage, read_shards
@@ -102,7 +103,7 @@ def write_examples(rows: Iterable[dict[str, Any]], folder: Path) -> int:
     pictures = folder / "pages"
     pictures.mkdir(parents=True, exist_ok=True)
     count = 0
-    with (folder / "examples.jsonl").open("w", encoding="utf-8") as file:
+    with (folder / EXAMPLES).open("w", encoding="utf-8") as file:
         for count, row in enumerate(rows, start=1):
             images = row.pop("images", [])
             paths = []
@@ -114,6 +115,11 @@ def write_examples(rows: Iterable[dict[str, Any]], folder: Path) -> int:
                 row["image_files"] = paths
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
     return count
+
+
+def has_texts(folder: Path) -> bool:
+    """Whether it is a folder of plain texts."""
+    return (folder / _TEXTS).is_file()
 
 
 def read_texts(folder: Path) -> list[GraphText]:

@@ -12,7 +12,6 @@ import io
 import json
 import random
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -154,7 +153,12 @@ def label(
     record = {**facts, TEXT: "\n\n".join(region.markdown for region in kept)}
     safe = name.replace(".", "_")  # a dot would end the name in a shard
     tests, _ = checked(
-        page_tests(_pieces(kept), (), name=safe, rng=random.Random(f"label/{safe}")),
+        page_tests(
+            [plain_piece(region.markdown) for region in kept],
+            (),
+            name=safe,
+            rng=random.Random(f"label/{safe}"),
+        ),
         str(record[TEXT]),
     )
     complete = len(kept) == len(regions)
@@ -196,14 +200,11 @@ def _split(answer: str) -> tuple[dict[str, Any], str]:
     return facts, parts.get(TEXT, "")
 
 
-def _pieces(regions: Sequence[Region]) -> list[Piece]:
-    """Plain paragraphs as pieces, so that tests ask for them; the rest is only kept."""
-    pieces = []
-    for region in regions:
-        plain = not any(sign in region.markdown for sign in ("<", "|", "\\(", "\\[", "$", "!["))
-        runs = tuple(region.markdown.lstrip("#> ").splitlines()) if plain else ()
-        pieces.append(Piece("text", region.markdown, runs))
-    return pieces
+def plain_piece(markdown: str) -> Piece:
+    """A block as a piece: tests ask for a plain paragraph's lines, and for nothing of any other."""
+    plain = not any(sign in markdown for sign in ("<", "|", "\\(", "\\[", "$", "!["))
+    runs = tuple(markdown.lstrip("#> ").splitlines()) if plain else ()
+    return Piece("text", markdown, runs)
 
 
 def _facts(region: Region) -> dict[str, Any]:
