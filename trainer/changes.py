@@ -9,7 +9,7 @@ from uuid import UUID
 from db.queries.learning import Learnable
 from db.tables import Verdict
 from extraction.document_types.base import DocumentType, FieldSpec, Kind
-from trainer.confirmed import lines_of
+from trainer.confirmed import lines_of, merged
 from trainer.page_spans import typed
 from trainer.page_support import JUDGED, Found, PageText
 
@@ -63,24 +63,26 @@ class Case:
     def said(self) -> Mapping[str, Any]:
         """What the human answers for: the corrected fields, or all that was asked."""
         correction, prediction = self.learnable.correction, self.learnable.prediction
-        if correction.verdict is Verdict.CORRECTED:
-            return correction.record or {}
+        named = correction.record or {}
+        if correction.verdict is Verdict.CORRECTED and not correction.confirms_rest:
+            return named
         asked = self.document_type.select(tuple(prediction.asked_fields or ()))
-        record = prediction.record or {}
+        record = merged(prediction.record or {}, named)
         return {spec.name: record.get(spec.name) for spec in asked.fields}
 
     @cached_property
     def record(self) -> Mapping[str, Any]:
         """The prediction's record with the human's fields over it."""
-        return _merged(self.learnable.prediction.record or {}, self.said)
+        return merged(self.learnable.prediction.record or {}, self.said)
 
     @cached_property
     def changes(self) -> tuple[Change, ...]:
         """The changed leaves; none of a confirmation."""
-        if self.learnable.correction.verdict is not Verdict.CORRECTED:
+        correction = self.learnable.correction
+        if correction.verdict is not Verdict.CORRECTED:
             return ()
         before = self.learnable.prediction.record or {}
-        return tuple(_changes(self.document_type.fields, before, self.said, ""))
+        return tuple(_changes(self.document_type.fields, before, correction.record or {}, ""))
 
     @cached_property
     def page(self) -> PageText:
@@ -102,17 +104,6 @@ class Case:
                     before = self.page.find(change.spec, change.kind, change.before)
                 found[change.path] = (before, after)
         return found
-
-
-def _merged(record: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
-    """Objects field by field, lists whole, as a corrected record is shown."""
-    merged = dict(record)
-    for name, value in said.items():
-        below = merged.get(name)
-        if isinstance(value, Mapping):
-            value = _merged(below if isinstance(below, Mapping) else {}, value)  # noqa: PLW2901
-        merged[name] = value
-    return merged
 
 
 def _changes(

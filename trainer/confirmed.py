@@ -38,7 +38,8 @@ def confirmed_of(learnable: Learnable, document_type: DocumentType) -> Confirmed
 
     "correct" confirms every field that was asked, absent ones as absent. "corrected" confirms what
     the correction names: of an object the named children, of a list all of it, and of its elements
-    those children that some element names.
+    those children that some element names. With `confirms_rest` it confirms all that was asked, the
+    other fields as they were predicted.
 
     Args:
         learnable: a prediction with its correction in force.
@@ -46,15 +47,19 @@ def confirmed_of(learnable: Learnable, document_type: DocumentType) -> Confirmed
     """
     prediction, correction = learnable.prediction, learnable.correction
     wanted = AnswerFormat(prediction.options.get("format", AnswerFormat.JSON))
-    if correction.verdict is Verdict.CORRECT:
+    named = correction.record or {}
+    if correction.verdict is Verdict.CORRECT or (named and correction.confirms_rest):
         asked = document_type.select(tuple(prediction.asked_fields or ()))
-        specs = _asked(asked.fields)
-        if wanted is AnswerFormat.ENTITY_TOKENS:
-            # Such an answer cannot hold the others, so nobody has said that they are absent.
-            specs = tuple(filter(can_write, specs))
-        record = prediction.record or {}
-    elif correction.verdict is Verdict.CORRECTED and correction.record:
-        record = correction.record
+        # Entity tokens cannot hold all fields: nobody has said that the others are absent.
+        holds_all = wanted is not AnswerFormat.ENTITY_TOKENS
+        specs = tuple(
+            spec
+            for spec in _asked(asked.fields)
+            if holds_all or can_write(spec) or spec.name in named
+        )
+        record = merged(prediction.record or {}, named)
+    elif correction.verdict is Verdict.CORRECTED and named:
+        record = named
         known = tuple(spec for spec in document_type.fields if spec.name in record)
         specs = tuple(_narrowed(spec, [record[spec.name]]) for spec in _asked(known))
     else:
@@ -65,6 +70,17 @@ def confirmed_of(learnable: Learnable, document_type: DocumentType) -> Confirmed
     flat = all(map(can_write, specs))
     answer_format = wanted if flat else AnswerFormat.JSON
     return Confirmed(replace(document_type, fields=specs), reference, answer_format)
+
+
+def merged(record: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    """A record with a human's fields over it: objects field by field, lists whole."""
+    whole = dict(record)
+    for name, value in said.items():
+        below = whole.get(name)
+        if isinstance(value, Mapping):
+            value = merged(below if isinstance(below, Mapping) else {}, value)  # noqa: PLW2901
+        whole[name] = value
+    return whole
 
 
 def lines_of(pages: Sequence[Page]) -> tuple[Line, ...]:

@@ -25,6 +25,7 @@ from transformers import (
 from extraction.errors import DocloopError
 from extraction.page_view import PageView
 from trainer.base_model import load_base
+from trainer.default_model.sight import TOWER, is_sight
 from trainer.profile import AdapterSection
 from trainer.vocabulary import NAME
 
@@ -93,7 +94,8 @@ def read_card(folder: Path) -> dict[str, Any]:
 def base_of(folder: Path) -> str:
     """Where the base model of a version is: its name for the one that is built here, else a path.
 
-    A folder without an adapter is its own base.
+    A folder without an adapter is its own base. One with a tower of its own (`sight.py`) has its
+    base in it, for the decoder is on every machine.
 
     Raises:
         NoTrainableModel: the folder has no card.
@@ -101,6 +103,8 @@ def base_of(folder: Path) -> str:
     card = read_card(folder)
     if not (folder / ADAPTER).is_dir():
         return str(folder.resolve())
+    if is_sight(folder / TOWER):
+        return str((folder / TOWER).resolve())
     return str(card.get("base_folder") or card["base"])
 
 
@@ -113,6 +117,10 @@ def load_foundation(base: str, *, sees_images: bool) -> tuple[PreTrainedModel, A
     """
     if base == NAME:
         return load_base()
+    if is_sight(Path(base)):
+        from trainer.default_model.vision.seeing import load_sight
+
+        return load_sight(Path(base))
     kind = AutoModelForImageTextToText if sees_images else AutoModelForCausalLM
     model = kind.from_pretrained(base, dtype=torch.float32)
     return model, _processor(base, sees_images=sees_images)

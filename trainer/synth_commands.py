@@ -6,7 +6,7 @@ What is heavy is imported when it is needed.
 import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -39,7 +39,9 @@ def pages(
     seed: SeedOption = 0,
     style: Annotated[
         list[str] | None,
-        typer.Option(help="report, paper, invoice, form, magazine, medical, book; repeatable."),
+        typer.Option(
+            help="report, paper, invoice, form, magazine, medical, book, leaflet; repeatable."
+        ),
     ] = None,
     language: Annotated[
         list[str] | None, typer.Option(help="de, en, es, fr, it, pt, ru; repeatable.")
@@ -246,7 +248,7 @@ def train(
 
     For example:
 
-        docloop synth pages --out shards --count 400 --style invoice --style form
+        docloop synth pages --out shards --count 220 --style leaflet --language en
 
         docloop synth train shards --type document --out runs/pages
     """
@@ -259,7 +261,7 @@ def train(
         from trainer.profile import load_profile
 
         wanted = Wanted(sft, grpo, selection, holdout, most_tokens)
-        chosen = "graph" if kind == "graph" else "document"
+        chosen: Literal["document", "graph"] = "graph" if kind == "graph" else "document"
         job = GeneratedRun(source, chosen, model, wanted, load_profile(profile), out.resolve())
         outcome = await train_generated(job, console)
         rows = {

@@ -4,7 +4,6 @@ In float32 and greedy both must write the same tokens. So tiles that are cut oth
 the model's own processor show, and so do weights of which a part stays behind in a reload.
 """
 
-import asyncio
 import io
 from collections.abc import AsyncIterator
 from functools import cache
@@ -22,11 +21,12 @@ from api.engine.local import LocalEngine
 from api.engine.options import LocalOptions
 from api.engine.smoke import smoke_test
 from extraction.document_types.receipt import RECEIPT
-from extraction.engine import Completion, EngineStatus, Prompt, Sampling
+from extraction.engine import Completion, Prompt, Sampling
 from extraction.model_folder import ModelFolder
 from extraction.page_view import PageView, ShownPages
 from extraction.pages import Page
 from extraction.prompt import Asked, build_prompt
+from tests.factories_engine import serving
 from tests.factories_lines import page_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -73,24 +73,17 @@ async def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelFolder,
 async def engine(
     models: tuple[ModelFolder, ModelFolder], tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[LocalEngine]:
-    engine = LocalEngine(
-        LocalOptions(
-            model_folder=models[0].folder,
-            served_name=models[0].version,
-            log_file=tmp_path_factory.mktemp("logs") / "engine.log",
-            threads=1,
-            dtype="float32",
-            images_per_prompt=2,
-            kv_cache_bytes=64 * 1024 * 1024,
-        )
+    options = LocalOptions(
+        model_folder=models[0].folder,
+        served_name=models[0].version,
+        log_file=tmp_path_factory.mktemp("logs") / "engine.log",
+        threads=1,
+        dtype="float32",
+        images_per_prompt=2,
+        kv_cache_bytes=64 * 1024 * 1024,
     )
-    await engine.start()
-    async with asyncio.timeout(240):
-        while not engine.state().ready:
-            assert engine.state().status is EngineStatus.STARTING, engine.last_lines
-            await asyncio.sleep(0.1)
-    yield engine
-    await engine.stop()
+    async with serving(options, 240) as engine:
+        yield engine
 
 
 @cache

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from extraction.traits import ModelTraits
 from tests.integration.test_training_stages import VERSION, profile_of
@@ -18,6 +19,7 @@ from trainer.stage import DONE, main, read_json
 from trainer.stages import Stages
 from trainer.synth.pages.texts import make_text
 from trainer.synth.pages.training_rows import write_texts
+from trainer.synth_commands import app
 from trainer.tiny_models import build_llama, write_card
 
 WANTED = Wanted(sft=4, grpo=3, selection=2, holdout=3, most_tokens=400)
@@ -101,3 +103,21 @@ async def test_too_few_documents_are_named(run: GeneratedRun, tmp_path: Path) ->
     greedy = GeneratedRun(run.source, "graph", run.model, wanted, run.profile, tmp_path)
     with pytest.raises(TooFewRows, match=r"14 documents .* 48 are asked for"):
         await train_generated(greedy)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "said"),
+    [
+        (["--type", "receipt"], "there are document, graph"),
+        (["--type", "graph", "--sft", "100"], "generate more, ask for fewer"),
+        (["--type", "document"], "holds no shards of pages"),
+    ],
+)
+def test_the_command_names_what_to_change(
+    run: GeneratedRun, tmp_path: Path, wishes: list[str], said: str
+) -> None:
+    found = CliRunner().invoke(
+        app, ["train", str(run.source), *wishes, "--out", str(tmp_path), "--model", str(run.model)]
+    )
+    assert found.exit_code == 2
+    assert said in " ".join(found.output.split())

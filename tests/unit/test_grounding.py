@@ -5,12 +5,15 @@ import pytest
 from extraction.document_types.receipt import RECEIPT
 from extraction.evidence import EvidenceFinder
 from extraction.grounding import copied, nearest_lines
+from extraction.prompt import PromptStyle
 from extraction.record import RawLeaf
 from extraction.traits import ModelTraits
 from tests.factories_lines import page_of
 
 READS = ModelTraits("v", sees_images=False, capitals=True)
 SEES = ModelTraits("v", sees_images=True)
+# The default model's family with a tower: it was trained to copy lines where there are any.
+SMALL = ModelTraits("v", sees_images=True, style=PromptStyle.COMPACT, capitals=True)
 PAGE = page_of(
     ("7712", "V"),
     "Golden Harvest Noodles Sdn Bhd",
@@ -69,6 +72,30 @@ def test_a_model_that_sees_is_overruled_only_where_it_cannot_be_right() -> None:
     assert answer(SEES, merchant_name="Golden Havana Moods")["merchant_name"].endswith("Moods")
     assert answer(SEES, transaction_date="15/06/2018")["transaction_date"] == "15/06/2018"
     assert answer(SEES, transaction_date="118")["transaction_date"] == "14/05/2018"
+
+
+@pytest.mark.parametrize(
+    ("path", "raw"),
+    [
+        ("merchant_name", "GOLDEN HAVANA MOODS SDN BHD"),
+        ("merchant_name", "Golden Harvast Noodles Sdn Bhd"),
+        ("merchant_address", "12, JALAN KENANGA KENANGA, TAMAN KENANGA 53100 KUALA LUMPUR"),
+        ("transaction_date", "15/06/2018"),
+        ("total", "8.75"),
+        ("total", "8.00"),
+    ],
+)
+def test_a_small_model_that_sees_copies_lines_as_one_that_does_not(path: str, raw: str) -> None:
+    assert answer(SMALL, **{path: raw}) == answer(READS, **{path: raw})
+
+
+def test_without_lines_a_model_that_sees_is_believed() -> None:
+    leaf = RawLeaf("total", RECEIPT.field("total"), "8.75", 0, 4)
+    name = RawLeaf("merchant_name", RECEIPT.field("merchant_name"), "Metra", 5, 10)
+    after, _ = copied(
+        [leaf, name], {"total": None, "merchant_name": None}, EvidenceFinder(()), SMALL
+    )
+    assert [leaf.raw for leaf in after] == ["8.75", "METRA"], "capitals are its own, lines or none"
 
 
 def test_the_place_of_a_replaced_value_is_only_as_similar_as_the_answer_was() -> None:

@@ -5,12 +5,14 @@ import pytest
 from extraction.document_types.base import FieldSpec, Kind
 from extraction.evidence import Evidence
 from extraction.lines import Box
+from extraction.prompt import PromptStyle
 from extraction.record import RawLeaf
 from extraction.spelling import spelled
 from extraction.traits import ModelTraits
 
 READS = ModelTraits("v", sees_images=False, capitals=True)
 SEES = ModelTraits("v", sees_images=True)
+SMALL = ModelTraits("v", sees_images=True, style=PromptStyle.COMPACT)
 
 
 def leaf(raw: str, kind: Kind = Kind.TEXT) -> RawLeaf:
@@ -36,6 +38,8 @@ def place(text: str) -> Evidence:
         ("01-Nov-2017", None, Kind.DATE, READS, "01-NOV-2017", "a month in capitals"),
         ("24/5/18", "24/5/19", Kind.DATE, READS, "24/5/18", "dates are not spelled"),
         ("Metra", "Metro", Kind.TEXT, SEES, "Metra", "a model that sees is believed"),
+        ("Aneka Interior Metra", "Aneka Interior Metro", Kind.TEXT, SMALL, "Aneka Interior Metro",
+         "a small one is not"),
     ],
 )  # fmt: skip
 def test_spelling(

@@ -1,18 +1,24 @@
-"""`python -m trainer.default_model train|see|assemble`: make the default model, or put it together.
+"""`python -m trainer.default_model assemble|see|install|train`: put the default model together.
 
-`assemble` merges the adapter that ships in `models/default` into the base model and is what a user
-needs; `train` makes that adapter anew from the data (see the model card for how long it takes), and
-`see` the vision tower from pages that are drawn on the way.
+`assemble` merges what ships in `models/default` into the base model and is what a user needs. `see`
+trains a model that sees anew, from pages that are drawn on the way and from real receipts, and
+`install` ships it. `train` makes the adapter of a model that reads through lines alone. The model
+card says how long each takes.
 """
 
 import random
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainer.default_model.assemble import assemble, install_adapter
+from trainer.default_model.assemble import assemble, install_adapter, install_seeing, version_of
+from trainer.default_model.sight import TOWER, is_sight
 
+if TYPE_CHECKING:
+    from trainer.default_model.vision.plan import Curriculum
+
+_STAGES = ("patches", "reading", "fields")
 SHIPPED = Path("models/default")
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -41,7 +47,12 @@ def train_command(
     passport_count: Annotated[int, typer.Option(help="Generated passports.")] = 300,
     seed: Annotated[int, typer.Option(help="Of the data and of the run.")] = 17,
 ) -> None:
-    """Train the adapter; a run that was stopped continues from its newest checkpoint."""
+    """Train an adapter for lines alone; a run that was stopped goes on from its newest checkpoint.
+
+    It takes the shipped one's place, unless that belongs to a model that sees.
+    """
+    if is_sight(SHIPPED / TOWER):
+        raise typer.BadParameter(f"{SHIPPED} holds a model that sees; use `see`")
     from trainer.default_model.dataset import Mix, build_examples, generate
     from trainer.default_model.sroie import read_receipts
     from trainer.default_model.train import Recipe, train
@@ -60,25 +71,68 @@ def see_command(
         "build/see"
     ),
     curriculum: Annotated[Path | None, typer.Option(help="A TOML as the shipped one.")] = None,
-    stage: Annotated[str, typer.Option(help="patches, reading, or all.")] = "all",
+    stage: Annotated[str, typer.Option(help="patches, reading, fields, or all.")] = "all",
+    sroie: Annotated[
+        Path | None, typer.Option(help="Folder with receipts.jsonl and images, for the fields.")
+    ] = None,
+    lines: Annotated[Path, typer.Option(help="What our OCR read on these receipts.")] = Path(
+        "build/default/sroie-lines.jsonl"
+    ),
 ) -> None:
-    """Train the vision tower and its connector; stopped, it goes on from the newest checkpoint."""
-    from trainer.default_model.vision.patches import train_patches
-    from trainer.default_model.vision.plan import CURRICULUM, load_curriculum
-    from trainer.default_model.vision.reading import train_reading
+    """Train tower, connector and adapter; stopped, it goes on from the newest checkpoint.
 
-    if stage not in {"patches", "reading", "all"}:
-        raise typer.BadParameter("patches, reading or all", param_hint="--stage")
+    What comes out lies in the work folder's `fields` until `install` ships it.
+    """
+    from trainer.default_model.vision.plan import CURRICULUM, load_curriculum
+
+    if stage not in {*_STAGES, "all"}:
+        raise typer.BadParameter(", ".join((*_STAGES, "all")), param_hint="--stage")
+    wanted = _STAGES if stage == "all" else (stage,)
+    if "fields" in wanted and sroie is None:
+        raise typer.BadParameter("names the real receipts", param_hint="--sroie")
     plan = load_curriculum(curriculum or CURRICULUM)
-    tower = work / "patches" / "tower.pt"
-    if stage != "reading":
-        tower = train_patches(
-            plan.patches, seed=plan.seed, threads=plan.threads, out=work / "patches"
-        )
-    if stage != "patches":
+    if "patches" in wanted:
+        from trainer.default_model.vision.patches import train_patches
+
+        train_patches(plan.patches, seed=plan.seed, threads=plan.threads, out=work / "patches")
+    if "reading" in wanted:
+        from trainer.default_model.vision.reading import train_reading
+
+        tower = work / "patches" / "tower.pt"
         train_reading(
             plan.reading, seed=plan.seed, threads=plan.threads, tower=tower, out=work / "reading"
         )
+    if "fields" in wanted and sroie is not None:
+        _learn_fields(plan, work, sroie, lines)
+
+
+def _learn_fields(plan: "Curriculum", work: Path, sroie: Path, lines: Path) -> None:
+    from trainer.default_model.sroie import read_receipts
+    from trainer.default_model.vision.field_rows import write_rows
+    from trainer.default_model.vision.fields import train_fields
+    from trainer.default_model.vision.reader import LEARNED
+
+    receipts = read_receipts(sroie, lines, split=range(400), threads=plan.threads)
+    rows = write_rows(plan.fields, receipts, work / "rows", seed=plan.seed, threads=plan.threads)
+    train_fields(
+        plan.fields,
+        rank=plan.reading.rank,
+        seed=plan.seed,
+        threads=plan.threads,
+        rows=rows,
+        learned=work / "reading" / LEARNED,
+        out=work / "fields",
+    )
+
+
+@app.command("install")
+def install_command(
+    work: Annotated[Path, typer.Option(help="Where `see` worked.")] = Path("build/see"),
+    shipped: Annotated[Path, typer.Option(help="Where the model ships.")] = SHIPPED,
+) -> None:
+    """Ship the model that `see` trained in place of the one that ships."""
+    install_seeing(work / "fields", shipped)
+    typer.echo(f"{shipped} holds {version_of(shipped)}")
 
 
 if __name__ == "__main__":

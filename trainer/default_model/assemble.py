@@ -1,5 +1,7 @@
 """Puts the served model together: base model + shipped adapter -> one merged checkpoint.
 
+Where a tower lies beside the adapter (`sight.py`) the base model has it, and the checkpoint sees.
+
 On CPU an active adapter makes vLLM several times slower, so the champion is served as merged
 weights (measured; see the decisions).
 """
@@ -7,8 +9,11 @@ weights (measured; see the decisions).
 import hashlib
 import json
 import shutil
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
+from trainer.default_model.sight import CARD, TOWER, WEIGHTS, base_name, is_sight, read_sight
 from trainer.vocabulary import NAME, special_tokens
 
 _ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -27,7 +32,34 @@ def assemble(adapter: Path, folder: Path) -> str:
     """
     version = version_of(adapter)
     card = folder / "docloop.json"
-    traits = {
+    traits = _traits(adapter, version)
+    if card.exists() and json.loads(card.read_text()) == traits:
+        _copy_serving_files(adapter, folder)
+        return version
+    import torch
+    from peft import PeftModel
+
+    from trainer.policy import load_foundation
+
+    tower = adapter / TOWER
+    base = str(tower) if is_sight(tower) else NAME
+    model, processor = load_foundation(base, sees_images=is_sight(tower))
+    _check_layers(adapter, {name for name, _ in model.named_modules()})
+    merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    merged.to(torch.bfloat16).save_pretrained(partial)
+    processor.save_pretrained(partial)
+    _copy_serving_files(adapter, partial)
+    (partial / "docloop.json").write_text(json.dumps(traits, indent=1) + "\n")
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    return version
+
+
+def _traits(adapter: Path, version: str) -> dict[str, Any]:
+    """The card of the merged model."""
+    traits: dict[str, Any] = {
         "version": version,
         "base": NAME,
         "style": "compact",
@@ -37,37 +69,49 @@ def assemble(adapter: Path, folder: Path) -> str:
         "special_tokens": list(special_tokens()),
         "form": "merged",
     }
-    if card.exists() and json.loads(card.read_text()) == traits:
-        _copy_serving_files(adapter, folder)
-        return version
-    import torch
-    from peft import PeftModel
+    if is_sight(tower := adapter / TOWER):
+        sight = read_sight(tower)
+        traits |= {
+            "base": base_name(tower),
+            "sees_images": True,
+            "layout": str(sight.layout),
+            "pages": dict(sight.pages),
+        }
+    return traits
 
-    from trainer.base_model import load_base
 
-    model, tokenizer = load_base()
-    merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    merged.to(torch.bfloat16).save_pretrained(partial)
-    tokenizer.save_pretrained(partial)
-    _copy_serving_files(adapter, partial)
-    (partial / "docloop.json").write_text(json.dumps(traits, indent=1) + "\n")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
-    return version
+def _check_layers(adapter: Path, modules: Collection[str]) -> None:
+    """An adapter of a model without a tower says nothing to one with it, without an error."""
+    from trainer.adapters import read_adapter
+
+    if unknown := sorted(read_adapter(adapter).layers.keys() - set(modules)):
+        raise ValueError(f"{adapter} is no adapter of this model: it has no {unknown[0]}")
 
 
 def version_of(adapter: Path) -> str:
     """`default-` and 12 hexadecimal digits of the SHA-256 over what decides the weights."""
     digest = hashlib.sha256(NAME.encode())
     digest.update("".join(special_tokens()).encode())
-    for name in _ADAPTER_FILES:
-        digest.update((adapter / name).read_bytes())
+    files = [adapter / name for name in _ADAPTER_FILES]
+    if is_sight(tower := adapter / TOWER):
+        files += [tower / name for name in (WEIGHTS, CARD)]
+    for file in files:
+        digest.update(file.read_bytes())
     return f"default-{digest.hexdigest()[:12]}"
 
 
-def install_adapter(trained: Path, shipped: Path) -> None:
+def install_seeing(trained: Path, shipped: Path) -> None:
+    """Copies what the last stage of seeing trained to where it ships: adapter and tower.
+
+    What the confidence was calibrated with and the classifier stay; the former has to be fitted
+    anew (`bench/calibration.py`).
+    """
+    install_adapter(trained / "adapter", shipped, base=base_name(trained / TOWER))
+    shutil.rmtree(shipped / TOWER, ignore_errors=True)
+    shutil.copytree(trained / TOWER, shipped / TOWER)
+
+
+def install_adapter(trained: Path, shipped: Path, base: str = NAME) -> None:
     """Copies a trained adapter to where it ships, in bfloat16, without paths of this machine."""
     import torch
     from safetensors.torch import load_file, save_file
@@ -77,7 +121,7 @@ def install_adapter(trained: Path, shipped: Path) -> None:
     halves = {name: tensor.to(torch.bfloat16) for name, tensor in tensors.items()}
     save_file(halves, shipped / "adapter_model.safetensors", metadata={"format": "pt"})
     config = json.loads((trained / "adapter_config.json").read_text())
-    config["base_model_name_or_path"] = NAME
+    config["base_model_name_or_path"] = base
     (shipped / "adapter_config.json").write_text(json.dumps(config, indent=1) + "\n")
 
 
@@ -89,3 +133,5 @@ def _copy_serving_files(adapter: Path, folder: Path) -> None:
     (folder / "adapter").mkdir(exist_ok=True)
     for name in _ADAPTER_FILES:
         shutil.copyfile(adapter / name, folder / "adapter" / name)
+    if is_sight(adapter / TOWER):
+        shutil.copytree(adapter / TOWER, folder / TOWER, dirs_exist_ok=True)

@@ -17,6 +17,7 @@ from rich.progress import track
 from extraction.document_types.base import DocumentType, Kind
 from extraction.document_types.passport import PASSPORT
 from extraction.document_types.receipt import RECEIPT
+from extraction.layout import Layout
 from extraction.lines import Line, LineReader
 from extraction.pages import Page
 from extraction.prompt import AnswerFormat, Asked
@@ -87,7 +88,7 @@ def build_examples(
     rng: random.Random,
 ) -> list[Example]:
     """The training set in its order; the same for the same arguments."""
-    asker = _Asker(mix, rng)
+    asker = Asker(mix, rng)
     examples = [asker.of_sroie(receipt) for receipt in _passes(receipts, mix.sroie, rng)]
     examples += [asker.of_generated(document) for document in generated]
     rng.shuffle(examples)
@@ -154,13 +155,20 @@ def _passes(receipts: Sequence[ReadReceipt], count: int, rng: random.Random) -> 
     return drawn[:count]
 
 
-class _Asker:
-    """Turns a document into an example, asked in one of many ways."""
+class Asker:
+    """Turns a document into an example, asked in one of many ways.
 
-    def __init__(self, mix: Mix, rng: random.Random) -> None:
-        self._mix, self._rng = mix, rng
+    Args:
+        mix: the shares of the ways.
+        rng: draws them.
+        layout: how the prompt shows where lines stand.
+    """
 
-    def of_sroie(self, receipt: ReadReceipt) -> Example:
+    def __init__(self, mix: Mix, rng: random.Random, layout: Layout = Layout.ROWS) -> None:
+        self._mix, self._rng, self._layout = mix, rng, layout
+
+    def of_sroie(self, receipt: ReadReceipt, *, hidden: bool = False) -> Example:
+        """A real receipt; without its lines in the prompt where they are hidden."""
         lines: Sequence[Line] = receipt.lines
         draw = self._rng.random()
         if draw < self._mix.transcript:
@@ -169,19 +177,39 @@ class _Asker:
             lines = misread(receipt.lines, self._rng, 0.01)
         all_four = self._rng.random() < self._mix.whole
         names = FOUR if all_four else tuple(self._rng.sample(FOUR, self._rng.randint(1, 3)))
-        return self._of_receipt(names, lines, receipt.record, f"sroie/{receipt.id}")
+        source = f"sroie/{receipt.id}"
+        return self._of_receipt(names, lines, receipt.record, source, hidden=hidden)
 
-    def of_generated(self, document: SyntheticDocument) -> Example:
+    def of_generated(self, document: SyntheticDocument, *, hidden: bool = False) -> Example:
+        """A generated document; without its lines in the prompt where they are hidden."""
         if document.document_type == RECEIPT.name:
             return self._of_receipt(
-                self._receipt_names(), document.lines, document.record, "generated/receipt"
+                self._receipt_names(),
+                document.lines,
+                document.record,
+                "generated/receipt",
+                hidden=hidden,
             )
         names = [name for name in PASSPORT.field_names if PASSPORT.field(name).asked]
         if self._rng.random() < self._mix.partial_passports:
             names = self._rng.sample(names, self._rng.randint(1, 8))
         as_entities = self._rng.random() < self._mix.entity_tokens
-        asked = Asked(PASSPORT.select(tuple(names)), _format(as_entities=as_entities))
-        return self._with_thought(asked, document.lines, document.record, "generated/passport")
+        asked = self._asked(PASSPORT.select(tuple(names)), as_entities=as_entities)
+        source = "generated/passport"
+        return self._with_thought(asked, document.lines, document.record, source, hidden=hidden)
+
+    def of_neither(self, lines: Sequence[Line]) -> Example:
+        """A page that is neither receipt nor travel document: nothing that is asked is on it."""
+        document_type = self._rng.choice((RECEIPT, PASSPORT))
+        names = [field.name for field in document_type.fields if field.asked]
+        if document_type is RECEIPT and self._rng.random() < self._mix.whole:
+            names = list(FOUR)
+        asked = self._asked(document_type.select(tuple(names)), as_entities=False)
+        return make_example(asked, lines, {}, source="generated/neither")
+
+    def _asked(self, document_type: DocumentType, *, as_entities: bool) -> Asked:
+        answer_format = AnswerFormat.ENTITY_TOKENS if as_entities else AnswerFormat.JSON
+        return Asked(document_type, answer_format, layout=self._layout)
 
     def _receipt_names(self) -> tuple[str, ...]:
         draw = self._rng.random()
@@ -192,28 +220,37 @@ class _Asker:
         return RECEIPT.field_names
 
     def _of_receipt(
-        self, names: tuple[str, ...], lines: Sequence[Line], record: dict[str, Any], source: str
+        self,
+        names: tuple[str, ...],
+        lines: Sequence[Line],
+        record: dict[str, Any],
+        source: str,
+        *,
+        hidden: bool,
     ) -> Example:
         document_type = RECEIPT.select(names)
         if self._rng.random() < self._mix.renamed and set(names) <= set(_SYNONYMS):
             document_type, record = _renamed(document_type, record, self._rng)
         flat = all(not field.children for field in document_type.fields)
         as_entities = flat and self._rng.random() < self._mix.entity_tokens / 5
-        asked = Asked(document_type, _format(as_entities=as_entities))
-        return self._with_thought(asked, lines, record, source)
+        asked = self._asked(document_type, as_entities=as_entities)
+        return self._with_thought(asked, lines, record, source, hidden=hidden)
 
     def _with_thought(
-        self, asked: Asked, lines: Sequence[Line], record: dict[str, Any], source: str
+        self,
+        asked: Asked,
+        lines: Sequence[Line],
+        record: dict[str, Any],
+        source: str,
+        *,
+        hidden: bool,
     ) -> Example:
+        shown = () if hidden else lines
         if self._rng.random() >= self._mix.reasoning:
-            return make_example(asked, lines, record, source=source)
+            return make_example(asked, shown, record, source=source)
         thought = _thought(asked.document_type, lines, record)
         asked = replace(asked, reasoning=True)
-        return make_example(asked, lines, record, source=source, thought=thought)
-
-
-def _format(*, as_entities: bool) -> AnswerFormat:
-    return AnswerFormat.ENTITY_TOKENS if as_entities else AnswerFormat.JSON
+        return make_example(asked, shown, record, source=source, thought=thought)
 
 
 def _renamed(

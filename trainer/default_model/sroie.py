@@ -28,12 +28,14 @@ class ReadReceipt:
         lines: what our OCR read.
         transcript: what the annotators read.
         record: the answers as printed, under the receipt type's names.
+        image: file of the page.
     """
 
     id: str
     lines: list[Line]
     transcript: list[Line]
     record: dict[str, str]
+    image: Path | None = None
 
 
 def read_receipts(folder: Path, cache: Path, *, split: range, threads: int) -> list[ReadReceipt]:
@@ -65,6 +67,7 @@ def read_receipts(folder: Path, cache: Path, *, split: range, threads: int) -> l
             known[row["id"]],
             [Line(line["text"], Box(*line["bbox"]), 1.0, 0) for line in row["lines"]],
             {FIELD_NAMES[name]: text for name, text in row["fields"].items() if text},
+            folder / row["image"],
         )
         for row in rows
     ]

@@ -19,7 +19,7 @@ from trainer.profile import RewardsSection
 from trainer.rewards import TokenizerDecode, make_rewards
 from trainer.shared_prompt import until_end
 
-_BATCH = 8
+_BATCH = 16
 
 
 def answer_rows(

@@ -74,7 +74,7 @@ def normalised(pixels: torch.Tensor) -> torch.Tensor:
     return (pixels.float() / 127.5 - 1.0)[:, None].expand(-1, 3, -1, -1)
 
 
-class Pieces(Dataset[dict[str, torch.Tensor]]):
+class Quarters(Dataset[dict[str, torch.Tensor]]):
     """Quarters of drawn tiles, four of each; the same for the same seed and index."""
 
     def __init__(self, seed: int, count: int) -> None:
@@ -144,7 +144,7 @@ def train_patches(section: PatchSection, *, seed: int, threads: int, out: Path) 
             seed=seed,
             data_seed=seed,
         ),
-        train_dataset=Pieces(seed, section.steps * tiles),
+        train_dataset=Quarters(seed, section.steps * tiles),
         data_collator=together,
         callbacks=[_Measure(seed, section.picture_steps, out / "pictures")],
     )

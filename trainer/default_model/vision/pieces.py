@@ -1,6 +1,7 @@
 """Pieces of pages to write out: crops of a few lines, blocks, whole tiles, and their chat."""
 
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,9 @@ TRANSCRIBE = "Write out the text."
 BLOCK_EDGE = 256
 _CROP_HEIGHTS = (32, 64, 96)
 _CROP_WIDTHS = (256, 384, 512)
+# What is filled up is computed for nothing: a text joins a batch up to this length of its shortest,
+# with the prompt's in characters of text.
+_MUCH_LONGER, _PROMPT = 1.3, 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +44,35 @@ class Piece:
         """Its patches, down and across."""
         return self.pixels.shape[0] // PATCH, self.pixels.shape[1] // PATCH
 
+    @property
+    def places(self) -> np.ndarray:
+        """Where its patches lie in a tile: int64 [patches], row by row."""
+        height, width = self.grid
+        rows = np.arange(self.corner[0], self.corner[0] + height) * SIDE
+        columns = np.arange(self.corner[1], self.corner[1] + width)
+        return (rows[:, None] + columns[None, :]).reshape(-1)
 
-def draw_piece(rng: random.Random, section: ReadingSection, done: float) -> Piece:
-    """A crop, a block or a tile.
+
+def draw_pieces(rng: random.Random, section: ReadingSection, done: float) -> list[Piece]:
+    """The pieces of one step, all of one kind and of one size, so that they make one batch.
 
     Args:
         rng: decides all of it.
-        section: the shares of the kinds.
+        section: the shares of the kinds, and how many make a step.
         done: share of the steps that is over, 0 to 1: shares lean to crops before and to tiles
             behind the middle.
     """
     lean = 2 * (1 - done)
     crops, blocks = section.crops * lean, section.blocks * (1 + lean) / 2
     draw = rng.random()
+    make: Callable[[], Glyphs] = lambda: make_tile(rng, TILE)  # noqa: E731 - one of three
+    count = section.tiles_in_step
     if draw < crops:
         width, height = rng.choice(_CROP_WIDTHS), rng.choice(_CROP_HEIGHTS)
-        return placed(rng, make_crop(rng, width, height))
-    if draw < crops + blocks:
-        return placed(rng, make_block(rng, BLOCK_EDGE, BLOCK_EDGE))
-    return placed(rng, make_tile(rng, TILE))
+        make, count = (lambda: make_crop(rng, width, height)), section.crops_in_step
+    elif draw < crops + blocks:
+        make, count = (lambda: make_block(rng, *[BLOCK_EDGE] * 2)), section.blocks_in_step
+    return [placed(rng, make()) for _ in range(count)]
 
 
 def placed(rng: random.Random, glyphs: Glyphs) -> Piece:
@@ -72,30 +86,55 @@ def placed(rng: random.Random, glyphs: Glyphs) -> Piece:
     return Piece(pixels, corner, glyphs.text)
 
 
-class Pieces(Dataset[dict[str, Any]]):
-    """Drawn pieces with their chat as token ids; the same for the same seed and index."""
+class Steps(Dataset[list[dict[str, Any]]]):
+    """What is learned in each step, in order; the same for the same seed and index."""
 
     def __init__(
         self, section: ReadingSection, tokenizer: PreTrainedTokenizerBase, seed: int
     ) -> None:
         self._section, self._tokenizer, self._seed = section, tokenizer, seed
-        self._count = section.steps * section.batch
 
     def __len__(self) -> int:
         """How many."""
-        return self._count
+        return self._section.steps
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """`pixels`, `corner`, `ids`, `answer_count`."""
-        rng = random.Random(f"{self._seed}/piece/{index}")
-        piece = draw_piece(rng, self._section, index / self._count)
-        prompt, answer = chat_ids(self._tokenizer, piece)
-        return {
-            "pixels": torch.from_numpy(piece.pixels.copy()),
-            "corner": piece.corner,
-            "ids": torch.tensor(prompt + answer),
-            "answer_count": len(answer),
-        }
+    def __getitem__(self, index: int) -> list[dict[str, Any]]:
+        """Batches, as `batches_of` gives."""
+        rng = random.Random(f"{self._seed}/step/{index}")
+        pieces = draw_pieces(rng, self._section, index / self._section.steps)
+        return batches_of(pieces, self._tokenizer)
+
+
+def batches_of(pieces: Sequence[Piece], tokenizer: PreTrainedTokenizerBase) -> list[dict[str, Any]]:
+    """Pieces of one size in batches of texts of about the same length, each as `batch_of` gives."""
+    ordered = sorted(pieces, key=lambda piece: len(piece.text))
+    groups: list[list[Piece]] = []
+    for piece in ordered:
+        longest = _MUCH_LONGER * (_PROMPT + len(groups[-1][0].text)) if groups else 0.0
+        if _PROMPT + len(piece.text) > longest:
+            groups.append([])
+        groups[-1].append(piece)
+    return [batch_of(group, tokenizer) for group in groups]
+
+
+def batch_of(pieces: Sequence[Piece], tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """Pieces of one size with their chats, as the reader takes them.
+
+    Returns:
+        `pixels` uint8 [n, height, width]; `places` [n, patches]; `ids` [n, tokens], filled up on
+        the right; `spans`: where each answer begins and ends.
+    """
+    chats = [chat_ids(tokenizer, piece) for piece in pieces]
+    spans = [(len(prompt), len(prompt) + len(answer)) for prompt, answer in chats]
+    ids = torch.full((len(pieces), max(end for _, end in spans)), tokenizer.eos_token_id)
+    for row, (prompt, answer) in enumerate(chats):
+        ids[row, : spans[row][1]] = torch.tensor(prompt + answer)
+    return {
+        "pixels": torch.from_numpy(np.stack([piece.pixels for piece in pieces])),
+        "places": torch.from_numpy(np.stack([piece.places for piece in pieces])),
+        "ids": ids,
+        "spans": spans,
+    }
 
 
 def chat_ids(tokenizer: PreTrainedTokenizerBase, piece: Piece) -> tuple[list[int], list[int]]:

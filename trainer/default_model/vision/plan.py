@@ -3,7 +3,11 @@
 import tomllib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from extraction.layout import Layout
+from extraction.page_view import PageView
+from trainer.default_model.sight import Sight
 
 CURRICULUM = Path(__file__).with_name("curriculum.toml")
 
@@ -37,27 +41,88 @@ class ReadingSection(_Section):
     """The stage in which connector and decoder learn to write out what the tower sees.
 
     Attributes:
-        steps: optimiser steps.
-        batch: tiles in a step.
+        steps: optimiser steps, each of one kind of image.
         learning_rate: of the decoder's adapter and, where it moves, the tower.
         connector_learning_rate: of the connector.
         rank: of the decoder's adapter; alpha is twice the rank.
-        crops: share of images with a few lines.
-        blocks: share of images with one block; whole tiles are the rest.
+        adapter: folder of an adapter that the decoder's begins from; empty for none. One that was
+            trained on text alone knows already how fields are asked and answered.
+        crops: share of steps with images of a few lines.
+        blocks: share of steps with images of one block; whole tiles are the rest.
+        crops_in_step: images of a step of crops.
+        blocks_in_step: images of a step of blocks.
+        tiles_in_step: images of a step of tiles.
         frozen_tower: share of the steps in which the tower is held still.
     """
 
     steps: int = Field(gt=0)
-    batch: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     connector_learning_rate: float = Field(gt=0)
     warmup_steps: int = Field(ge=0)
     rank: int = Field(gt=0)
+    adapter: str
     crops: float = Field(ge=0, le=1)
     blocks: float = Field(ge=0, le=1)
+    crops_in_step: int = Field(gt=0)
+    blocks_in_step: int = Field(gt=0)
+    tiles_in_step: int = Field(gt=0)
     frozen_tower: float = Field(ge=0, le=1)
     save_steps: int = Field(gt=0)
     picture_steps: int = Field(gt=0)
+
+
+class FieldSection(_Section):
+    """The stage in which the model answers with fields, from lines and pages together.
+
+    Attributes:
+        sroie: examples from real receipts, drawn in whole passes.
+        receipts: generated receipts.
+        passports: generated travel documents.
+        others: pages that are neither; the answer to every question about them is empty.
+        read_documents: generated documents of each kind that our OCR reads; the lines of the others
+            get its typical errors by imitation.
+        alone: share of the examples with the page and without its lines.
+        lines_only: share with the lines and without the page, as a caller's own text.
+        layout: how the prompts show where lines stand.
+        pages: the view of pages, as a version's card has it; see `extraction.page_view`.
+        batch: examples of a step, one after the other.
+        learning_rate: of the decoder's adapter.
+        sight_learning_rate: of tower and connector; 0 holds them still.
+        measured: documents of each kind that are held out, asked in all three ways, and measured.
+    """
+
+    sroie: int = Field(ge=0)
+    receipts: int = Field(ge=0)
+    passports: int = Field(ge=0)
+    others: int = Field(ge=0)
+    read_documents: int = Field(ge=0)
+    alone: float = Field(ge=0, le=1)
+    lines_only: float = Field(ge=0, le=1)
+    layout: Layout
+    pages: dict[str, int]
+    batch: int = Field(gt=0)
+    learning_rate: float = Field(gt=0)
+    sight_learning_rate: float = Field(ge=0)
+    warmup_steps: int = Field(ge=0)
+    measured: int = Field(ge=0)
+    save_steps: int = Field(gt=0)
+    picture_steps: int = Field(gt=0)
+
+    @field_validator("pages")
+    @classmethod
+    def _is_view(cls, pages: dict[str, int]) -> dict[str, int]:
+        PageView.read(pages)
+        return pages
+
+    @property
+    def sight(self) -> Sight:
+        """How the model that comes out is asked."""
+        return Sight(self.layout, self.pages)
+
+    @property
+    def view(self) -> PageView:
+        """How large pages are shown."""
+        return PageView.read(self.pages)
 
 
 class Curriculum(_Section):
@@ -67,6 +132,7 @@ class Curriculum(_Section):
     threads: int = Field(gt=0)
     patches: PatchSection
     reading: ReadingSection
+    fields: FieldSection
 
 
 def load_curriculum(path: Path = CURRICULUM) -> Curriculum:

@@ -6,6 +6,7 @@ of each kind moves with the steps: crops first, tiles last.
 """
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,37 +14,43 @@ import torch
 from PIL import Image
 from rapidfuzz.distance import Levenshtein
 from safetensors.torch import save_file
+from torch.utils.data import SequentialSampler
 from torch.utils.tensorboard import SummaryWriter
 from transformers import Trainer, TrainerCallback, TrainingArguments
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from trainer.default_model.vision.pieces import BLOCK_EDGE, Pieces, placed
+from trainer.default_model.vision.pieces import BLOCK_EDGE, Piece, Steps, batch_of, placed
 from trainer.default_model.vision.plan import ReadingSection
-from trainer.default_model.vision.reader import Reader
+from trainer.default_model.vision.reader import LEARNED, Reader
 from trainer.default_model.vision.seeing import load_seeing
 from trainer.default_model.vision.tower import TILE
 from trainer.stage import newest_checkpoint
 from trainer.synth.vision.glyphs import make_block, make_crop, make_tile
+from trainer.synth.vision.plate import Glyphs
+from trainer.vocabulary import NAME
 
-LEARNED = "learned.safetensors"
-_MEASURED = 6  # crops and blocks that are written out whenever it is measured
+# Pieces that are measured whenever it is measured, and never learned from.
+_MEASURED = {"crop": 12, "block": 4, "tile": 2}
+_MORE_TOKENS = 20  # than the text has, before a piece that is written out is cut off
 
 
-class _PieceTrainer(Trainer):  # type: ignore[misc]
-    """One piece after the other, each at its own size: nothing is padded."""
+class _StepTrainer(Trainer):  # type: ignore[misc]
+    """One batch of pieces a step, in the order of the curriculum."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
+        return SequentialSampler(train_dataset or self.train_dataset)
 
     def compute_loss(
         self,
-        model: torch.nn.Module,
-        inputs: dict[str, list[Any]],
+        model: Reader,
+        inputs: dict[str, Any],
         return_outputs: bool = False,  # noqa: ARG002 - the trainer's signature
         num_items_in_batch: torch.Tensor | None = None,  # noqa: ARG002 - as above
     ) -> torch.Tensor:
         """Mean over the answers' tokens of the whole step."""
-        pieces = inputs["pieces"]
-        loss: torch.Tensor = torch.stack([model(**piece) for piece in pieces]).sum()
-        count: int = sum(piece["answer_count"] for piece in pieces)
-        return loss / count
+        parts = [model.loss(**batch) for batch in inputs["batches"]]
+        loss: torch.Tensor = torch.stack([loss for loss, _ in parts]).sum()
+        return loss / sum(count for _, count in parts)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """What is learned, without the frozen decoder."""
@@ -55,8 +62,31 @@ class _PieceTrainer(Trainer):  # type: ignore[misc]
         self.model.load_learned(Path(resume_from_checkpoint) / LEARNED)
 
 
+def make_optimizer(
+    reader: Reader, *, adapter: float, tower: float, connector: float
+) -> torch.optim.Optimizer:
+    """AdamW with a rate for each part; a part that is held still now may move later."""
+    lora = [weight for name, weight in reader.named_parameters() if "lora_" in name]
+    parts = [lora, *(list(part.parameters()) for part in reader.sight())]
+    return torch.optim.AdamW(
+        [
+            {"params": weights, "lr": rate}
+            for weights, rate in zip(parts, (adapter, tower, connector), strict=True)
+        ],
+        betas=(0.9, 0.98),
+        weight_decay=0.0,
+        fused=True,
+    )
+
+
 def train_reading(
-    section: ReadingSection, *, seed: int, threads: int, tower: Path, out: Path
+    section: ReadingSection,
+    *,
+    seed: int,
+    threads: int,
+    tower: Path,
+    out: Path,
+    decoder: str = NAME,
 ) -> Path:
     """Trains connector and adapter, then the tower with them; resumable.
 
@@ -66,28 +96,24 @@ def train_reading(
         threads: of torch.
         tower: the first stage's weights.
         out: checkpoints, logs, pictures, and at the end `learned.safetensors`.
+        decoder: as `load_base` takes it.
     """
     torch.set_num_threads(threads)
-    model, processor = load_seeing(seed)
+    model, processor = load_seeing(seed, decoder)
     model.model.vision_model.load_state_dict(torch.load(tower))
-    reader = Reader(model, section.rank)
-    connector = list(reader.seeing.model.connector.parameters())
-    named = {id(weight) for weight in connector}
-    others = [p for p in reader.parameters() if p.requires_grad and id(p) not in named]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": others, "lr": section.learning_rate},
-            {"params": connector, "lr": section.connector_learning_rate},
-        ],
-        betas=(0.9, 0.98),
-        weight_decay=0.0,
+    reader = Reader(model, section.rank, Path(section.adapter) if section.adapter else None)
+    optimizer = make_optimizer(
+        reader,
+        adapter=section.learning_rate,
+        tower=section.learning_rate,
+        connector=section.connector_learning_rate,
     )
-    trainer = _PieceTrainer(
+    trainer = _StepTrainer(
         model=reader,
         args=TrainingArguments(
             output_dir=str(out),
             max_steps=section.steps,
-            per_device_train_batch_size=section.batch,
+            per_device_train_batch_size=1,
             lr_scheduler_type="cosine",
             warmup_steps=section.warmup_steps,
             max_grad_norm=1.0,
@@ -96,14 +122,15 @@ def train_reading(
             save_total_limit=2,
             use_cpu=True,
             dataloader_num_workers=1,
+            dataloader_prefetch_factor=4,
             dataloader_pin_memory=False,
             remove_unused_columns=False,
             report_to=["tensorboard"],
             seed=seed,
             data_seed=seed,
         ),
-        train_dataset=Pieces(section, processor.tokenizer, seed),
-        data_collator=lambda rows: {"pieces": rows},
+        train_dataset=Steps(section, processor.tokenizer, seed),
+        data_collator=lambda steps: {"batches": steps[0]},
         optimizers=(optimizer, None),
         callbacks=[_Stages(section, processor.tokenizer, seed, out / "pictures")],
     )
@@ -124,10 +151,14 @@ class _Stages(TrainerCallback):  # type: ignore[misc]
     ) -> None:
         self._section, self._tokenizer, self._folder = section, tokenizer, folder
         draw = random.Random(f"{seed}/held-out-pieces")
+        made: dict[str, Callable[[], Glyphs]] = {
+            "crop": lambda: make_crop(draw, 512, 64),
+            "block": lambda: make_block(draw, BLOCK_EDGE, BLOCK_EDGE),
+            "tile": lambda: make_tile(draw, TILE),
+        }
         self._held_out = {
-            "crop": [placed(draw, make_crop(draw, 512, 64)) for _ in range(_MEASURED)],
-            "block": [placed(draw, make_block(draw, *[BLOCK_EDGE] * 2)) for _ in range(_MEASURED)],
-            "tile": [placed(draw, make_tile(draw, TILE)) for _ in range(2)],
+            kind: [placed(draw, make()) for _ in range(_MEASURED[kind])]
+            for kind, make in made.items()
         }
         folder.mkdir(parents=True, exist_ok=True)
         self._board = SummaryWriter(str(folder))
@@ -135,24 +166,34 @@ class _Stages(TrainerCallback):  # type: ignore[misc]
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
         """Holds the tower still for the first share of the steps."""
         moves = state.global_step >= self._section.frozen_tower * self._section.steps
-        kwargs["model"].seeing.model.vision_model.requires_grad_(moves)
+        kwargs["model"].sight()[0].requires_grad_(moves)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
-        """Every so many steps: the characters' error ratio by kind, and what was written."""
+        """Every so many steps: how much of each kind is read, and what is written of the first."""
         if state.global_step % self._section.picture_steps:
             return
         shown = []
         for kind, pieces in self._held_out.items():
-            written = [kwargs["model"].write_out(piece, self._tokenizer) for piece in pieces]
-            errors = [
-                Levenshtein.normalized_distance(text, piece.text)
-                for text, piece in zip(written, pieces, strict=True)
-            ]
-            ratio = sum(errors) / len(errors)
-            self._board.add_scalar(f"held_out/{kind}_error_ratio", ratio, state.global_step)
-            said = f"{pieces[0].text}\n\nwas read as\n\n{written[0]}"
+            reader, first = kwargs["model"], pieces[0]
+            known = _known_share(reader, pieces, self._tokenizer)
+            most = len(self._tokenizer(first.text)["input_ids"]) + _MORE_TOKENS
+            written = reader.write_out(first, self._tokenizer, most)
+            errors = Levenshtein.normalized_distance(written, first.text)
+            self._board.add_scalar(f"held_out/{kind}_known", known, state.global_step)
+            self._board.add_scalar(f"held_out/{kind}_error_ratio", errors, state.global_step)
+            said = f"{first.text}\n\nwas read as\n\n{written}"
             self._board.add_text(f"held_out/{kind}", said, state.global_step)
-            Image.fromarray(pieces[0].pixels).save(self._folder / f"{kind}.png")
+            self._board.add_image(
+                f"held_out/{kind}", first.pixels, state.global_step, dataformats="HW"
+            )
+            Image.fromarray(first.pixels).save(self._folder / f"{kind}.png")
             (self._folder / f"{kind}.txt").write_text(said + "\n")
-            shown.append(f"{kind} {ratio:.3f}")
-        print(f"step {state.global_step}: error ratio {', '.join(shown)}", flush=True)
+            shown.append(f"{kind} {known:.3f} (error ratio {errors:.3f})")
+        print(f"step {state.global_step}: tokens known: {', '.join(shown)}", flush=True)
+
+
+def _known_share(reader: Reader, pieces: list[Piece], tokenizer: PreTrainedTokenizerBase) -> float:
+    """Share of the answers' tokens that are the likeliest after the right ones before them."""
+    with torch.no_grad():
+        logits, tokens = reader(**batch_of(pieces, tokenizer))
+    return float((logits.argmax(-1) == tokens).float().mean())

@@ -11,7 +11,7 @@ from trainer.synth.dice import weighted
 from trainer.synth.pages.blocks import Layout
 from trainer.synth.pages.look import Look, draw_look
 from trainer.synth.pages.styles_forms import form, invoice, medical
-from trainer.synth.pages.styles_text import book, magazine, paper, report
+from trainer.synth.pages.styles_text import book, leaflet, magazine, paper, report
 from trainer.synth.pages.words_of import codes
 from trainer.synth.pages.writer import Writer
 
@@ -27,6 +27,7 @@ STYLES: Mapping[str, Callable[[Writer, Look], Layout]] = MappingProxyType(
         "magazine": magazine,
         "medical": medical,
         "book": book,
+        "leaflet": leaflet,
     }
 )
 _SHARES = {
@@ -37,7 +38,9 @@ _SHARES = {
     "invoice": 0.09,
     "form": 0.07,
     "medical": 0.08,
+    "leaflet": 0.1,
 }
+_ASKED_FOR = frozenset({"leaflet"})  # not drawn unless they are named
 _ENGLISH_SHARE = 0.4
 
 
@@ -73,11 +76,12 @@ def compose(
 
     Args:
         key: seed, position and attempt, as "7/12/0".
-        styles: to draw from; all where there are none.
+        styles: to draw from; all but leaflets where there are none.
         languages: to draw from; all where there are none, and English for four in ten.
     """
     rng = random.Random(f"page/{key}")
-    style = weighted(rng, {name: _SHARES[name] for name in styles or tuple(STYLES)})
+    drawn = styles or tuple(name for name in STYLES if name not in _ASKED_FOR)
+    style = weighted(rng, {name: _SHARES[name] for name in drawn})
     language = rng.choice(languages or codes())
     if not languages and rng.random() < _ENGLISH_SHARE:
         language = "en"

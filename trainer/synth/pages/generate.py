@@ -70,7 +70,7 @@ class SyntheticPage:
     Attributes:
         name: of the page; its tests' `pdf` is NAME.pdf.
         key: makes the page again, with the same wishes, words and typefaces.
-        style: report, paper, invoice, form, magazine, medical or book.
+        style: report, paper, invoice, form, magazine, medical, book or leaflet.
         language: ISO 639-1.
         columns: of the running text.
         image: JPEG.

@@ -14,6 +14,7 @@ SIZES = {
     "letter": (215.9, 279.4),
     "legal": (215.9, 355.6),
     "a5": (148.0, 210.0),
+    "a6": (105.0, 148.0),
     "b5": (176.0, 250.0),
     "magazine": (213.0, 276.0),
 }
@@ -24,6 +25,7 @@ _SIZES_OF = {
     "form": {"a4": 0.55, "letter": 0.3, "legal": 0.15},
     "magazine": {"magazine": 0.8, "a4": 0.2},
     "medical": {"a4": 0.6, "letter": 0.4},
+    "leaflet": {"a6": 1.0},
     "book": {"a5": 0.5, "b5": 0.4, "letter": 0.1},
 }
 _LANDSCAPE = {"report": 0.12}
@@ -95,15 +97,16 @@ def draw_look(rng: random.Random, style: str) -> Look:
     if style in {"invoice", "medical"} and chance(rng, 0.1):
         text = _faces(rng, "mono")
     indented = chance(rng, {"book": 0.95, "paper": 0.7}.get(style, 0.25))
+    narrow = min(1.0, width / SIZES["a5"][0])
     classes = [name for name in ("ruled", "lines", "banner", "underlined") if chance(rng, 0.35)]
     return Look(
         width=round(width * PIXELS_PER_MM),
         height=round(height * PIXELS_PER_MM),
         size=round(rng.uniform(11.6, 15.2) * dense, 1),
         leading=round(rng.uniform(1.22, 1.55), 2),
-        side=rng.randint(42, 92),
-        above=rng.randint(36, 76),
-        below=rng.randint(34, 70),
+        side=round(rng.randint(42, 92) * narrow),
+        above=round(rng.randint(36, 76) * narrow),
+        below=round(rng.randint(34, 70) * narrow),
         gap=rng.randint(18, 34),
         indent=1.4 if indented else 0.0,
         space=0.0 if indented else round(rng.uniform(0.5, 1.0), 2),

@@ -235,6 +235,22 @@ def book(writer: Writer, look: Look) -> Layout:
     )
 
 
+def leaflet(writer: Writer, _look: Look) -> Layout:
+    """A small sheet of little text, for models and machines that long pages are too much for."""
+    rng = writer.rng
+    flow: list[Block] = [Heading(writer.title(), 1)]
+    for index in range(6):
+        kind = rng.choices(("prose", "list", "heading"), (0.6, 0.25, 0.15))[0] if index else "prose"
+        if kind == "list":
+            flow.append(_list(writer))
+        elif kind == "heading":
+            flow.append(Heading(writer.title(), 2))
+        flow.append(Paragraph(writer.sentences(2, 3)))
+    header = ("", writer.label("report"), "") if chance(rng, 0.5) else ("", "", "")
+    footer = _footer(writer, writer.label("confidential"))
+    return Layout(flow, columns=1, header=header, footer=footer)
+
+
 def _prose(writer: Writer, cast: Cast | None) -> Paragraph:
     """A paragraph; with a share of statements of fact where the page has a cast."""
     if cast is not None and chance(writer.rng, 0.5):
