@@ -236,7 +236,7 @@ class ChampionWatch:
         """Load canary and shadow, unload what is neither any more; answers the problems."""
         engine, routing = self._services.engine, self._services.routing
         if not isinstance(engine, SwappingEngine):
-            none = "no canary and no shadow with DOCLOOP_ENGINE_URLS"
+            none = "no canary and no shadow on DOCLOOP_ENGINE_URLS without DOCLOOP_ENGINE_ADAPTERS"
             return [none] if wanted.beside else []
         champion, *loaded = engine.versions()
         for version in set(loaded) - wanted.beside:

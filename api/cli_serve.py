@@ -1,10 +1,14 @@
 """`docloop serve`: the whole service in one process and its children, each step visible."""
 
 import contextlib
+import os
+import shutil
 import signal
 import socket
 import sys
 import time
+from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import psutil
@@ -86,21 +90,31 @@ class Announcer:
             self._welcome(seconds)
 
     def _welcome(self, seconds: float) -> None:
-        print_ = self._console.print
+        print_ = partial(self._console.print, soft_wrap=True)  # a key is copied whole
         key = self._key or "YOUR_KEY"
-        print_(f"\n[bold green]Docloop is ready[/] after {seconds:.0f} s: {self._address}/docs\n")
+        print_(f"\n[bold green]Docloop is ready[/] after {seconds:.0f} s.\n")
         if self._generated:
-            print_(f"Your key, shown only this once: [bold]{escape(key)}[/]\n")
+            print_(f"  your key         [bold]{escape(key)}[/]  (shown only this once: keep it)")
         elif not self._key:
-            print_("A key was made at an earlier start; `docloop keys create` makes another one.\n")
-        print_("Try it:\n")
+            another = f"{_program()} keys create NAME"
+            print_(f"  your key         made at an earlier start; another: {another}")
+        print_(f"  review page      {self._address}/  (sign in with the key)")
+        print_(f"  HTTP reference   {self._address}/docs")
+        print_("  stop             Ctrl-C; what was stored stays\n")
+        print_("Upload a document on the review page, or from a second terminal:\n")
         # One line that can be copied: no wrapping, no markup.
         self._console.out(
             f'  curl -H "Authorization: Bearer {key}" -F file=@receipt.jpg '
             f"-F document_type=auto {self._address}/extract\n",
             highlight=False,
         )
-        self._key = ""
+        self._key, self._generated = "", False
+
+    def farewell(self) -> None:
+        """A key that was made and not shown yet must not get lost: no later start shows it."""
+        if self._generated:
+            shown = f"Your key, shown only this once: [bold]{escape(self._key)}[/]"
+            self._console.print(shown, soft_wrap=True)
 
 
 def _check(settings: Settings, console: Console) -> None:
@@ -109,7 +123,7 @@ def _check(settings: Settings, console: Console) -> None:
 
     if not settings.engine_urls and not (settings.model_dir / "config.json").is_file():
         console.print(
-            f"[red]There is no model in {settings.model_dir}.[/] Run `make model`, or point "
+            f"[red]There is no model in {settings.model_dir}.[/] Run `make assemble`, or point "
             "DOCLOOP_MODEL_DIR to a model folder."
         )
         raise typer.Exit(_FAILED)
@@ -172,9 +186,18 @@ def _run(settings: Settings, console: Console) -> None:
     signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
+    announcer.farewell()
     console.print("[dim]Everything has stopped.[/]")
     if not server.started:
         raise typer.Exit(_FAILED)
+
+
+def _program() -> str:
+    """This command as it can be typed here: its path where it is not on the PATH."""
+    own = Path(sys.argv[0])
+    if own.name != "docloop" or shutil.which("docloop"):
+        return "docloop"
+    return os.path.relpath(own)
 
 
 def _family(host: str) -> socket.AddressFamily:

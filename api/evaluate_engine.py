@@ -6,7 +6,7 @@ import time
 from api.engine.server import SwapFailed
 from api.engine.smoke import smoke_test
 from api.engine.swapping import SwappingEngine
-from api.model_source import configured_traits, local_engine, remote_engine
+from api.model_source import adapting_engine, configured_traits, local_engine
 from api.settings import Settings
 from extraction.engine import EngineStatus
 from extraction.errors import EngineUnavailable
@@ -36,10 +36,7 @@ async def open_engine(settings: Settings, model: ModelFolder) -> SwappingEngine:
     traits = configured_traits(settings)
     if traits is None:
         raise SwapFailed(model.version, "DOCLOOP_MODEL_VERSION does not say what engine_urls serve")
-    served = ModelFolder(
-        traits.version, settings.model_dir, "merged", traits, base=traits.base or traits.version
-    )
-    engine = SwappingEngine(served, remote_engine(settings, traits))
+    engine = adapting_engine(settings, traits)
     return await start(engine, model, timeout_seconds=settings.engine_start_timeout_seconds)
 
 

@@ -108,10 +108,14 @@ def _overridden(settings: Settings, traits: ModelTraits) -> ModelTraits:
 
 
 def make_engine(settings: Settings, traits: ModelTraits | None) -> Engine:
-    """The engine that the settings ask for, not started; one on this machine can swap versions."""
+    """The engine that the settings ask for, not started.
+
+    One on this machine can swap versions; servers elsewhere can where they take adapters.
+    """
     traits = traits or ModelTraits(UNNAMED)
     if settings.engine_urls:
-        return remote_engine(settings, traits)
+        swaps = settings.engine_adapters
+        return (adapting_engine if swaps else remote_engine)(settings, traits)
     # Looked at already where it is not the operator's own; the engine says what else is wrong.
     folder = starting_folder(settings, traits)
     model = ModelFolder(traits.version, folder, "merged", traits, base=traits.base)
@@ -128,6 +132,13 @@ def remote_engine(settings: Settings, traits: ModelTraits) -> RemoteEngine:
         patience_seconds=settings.engine_patience_seconds,
         request_timeout_seconds=settings.engine_request_timeout_seconds,
     )
+
+
+def adapting_engine(settings: Settings, traits: ModelTraits) -> SwappingEngine:
+    """The same servers, to which other versions come as adapters of the one that they serve."""
+    base = traits.base or traits.version
+    served = ModelFolder(traits.version, settings.model_dir, "merged", traits, base=base)
+    return SwappingEngine(served, remote_engine(settings, traits))
 
 
 def local_engine(

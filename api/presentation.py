@@ -126,6 +126,7 @@ def show_correction(correction: Correction) -> CorrectionAnswer:
         prediction_id=correction.prediction_id,
         verdict=correction.verdict,
         record=correction.record,
+        confirms_rest=correction.confirms_rest,
         reviewer=correction.reviewer,
         comment=correction.comment,
         supersedes=correction.supersedes,

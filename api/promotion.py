@@ -129,8 +129,8 @@ class Promoter:
         return champion
 
     async def _look(self, model: ModelVersion) -> None:
-        """Raise where the folder must not be served; remote servers have folders of their own."""
-        if not self.settings.engine_urls:
+        """Raise where the folder must not be served; servers without adapters have their own."""
+        if not self.settings.engine_urls or self.settings.engine_adapters:
             await asyncio.to_thread(open_version, self.settings, model.id, model.path)
 
     async def _note(

@@ -267,6 +267,12 @@ class FeedbackBody(BaseModel):
         description="Only the corrected fields, nested as in the response; null: the field is "
         "absent. A list is sent whole.",
     )
+    confirms_rest: bool = Field(
+        default=False,
+        strict=True,
+        description="With `corrected`: the fields that `record` does not name are right as they "
+        "were read. Otherwise nothing is said of them, and nothing is learnt from them.",
+    )
     reviewer: Annotated[str, Field(max_length=LONGEST_NAME, pattern=NO_NUL)] | None = Field(
         default=None, description="Who says so."
     )
@@ -287,6 +293,7 @@ class CorrectionAnswer(Answer):
     prediction_id: UUID
     verdict: Verdict
     record: dict[str, Any] | None = Field(description="The corrected fields, normalised.")
+    confirms_rest: bool = Field(description="Whether the other fields were confirmed with it.")
     reviewer: str | None
     comment: str | None
     supersedes: UUID | None = Field(description="The correction that was in force before.")

@@ -331,7 +331,7 @@ class NoModel(DocloopError):
     def __init__(self, folder: str) -> None:
         self.folder = folder
         super().__init__(
-            f"There is no model in {folder}; run `make model`, or set DOCLOOP_MODEL_DIR "
+            f"There is no model in {folder}; run `make assemble`, or set DOCLOOP_MODEL_DIR "
             "(and DOCLOOP_MODEL_VERSION for a model without docloop.json)."
         )
 

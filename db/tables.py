@@ -263,8 +263,9 @@ class Prediction(Base):
 class Correction(Base):
     """A human's verdict on a prediction; the last of the chain of `supersedes` is in force.
 
-    `record` holds the corrected fields only. Each row supersedes at most one and is superseded by
-    at most one, and a prediction has one first row: its corrections are a line, never a tree.
+    `record` holds the corrected fields only; with `confirms_rest` the others are confirmed as they
+    were predicted, else nothing is said of them. Each row supersedes at most one and is superseded
+    by at most one, and a prediction has one first row: its corrections are a line, never a tree.
     """
 
     __tablename__ = "corrections"
@@ -290,6 +291,7 @@ class Correction(Base):
     prediction_id: Mapped[UUID]
     verdict: Mapped[Verdict] = mapped_column(choice(Verdict, "verdict"))
     record: Mapped[dict[str, Any] | None]
+    confirms_rest: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     reviewer: Mapped[str | None] = mapped_column(CleanText)
     comment: Mapped[str | None] = mapped_column(CleanText)
     api_key_id: Mapped[UUID | None]

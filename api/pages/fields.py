@@ -127,7 +127,9 @@ class _Builder:
                 self.form.tables.append(self._table(spec, value, path, name))
             else:
                 row = self._row(spec, value, path, name)
-                (self.form.rows if row.value else self.form.absent).append(row)
+                # What is printed and does not fit its kind wants a look, though it has no value.
+                found = row.value or (row.faults and row.raw)
+                (self.form.rows if found else self.form.absent).append(row)
 
     def _table(self, spec: FieldSpec, value: Any, path: str, name: str) -> Table:
         elements = [part for part in value if isinstance(part, Mapping)] if value else []

@@ -68,7 +68,7 @@ async def show(
         before=await previous_version(session),
         served=services.engine.state().model,
         problem=services.routing.problem or None,
-        remote=bool(services.settings.engine_urls),
+        remote=bool(services.settings.engine_urls) and not services.settings.engine_adapters,
         models=models,
         decisions=by_candidate,
         scores={
@@ -214,7 +214,7 @@ def _changes(given: Any) -> list[dict[str, Any]]:
 def _rows(
     left: VersionAnswer, right: VersionAnswer | None, truth: dict[str, Any] | None
 ) -> list[dict[str, Any]]:
-    """Every leaf that one of them has, in the order of the first."""
+    """Every leaf that one of them has: those that differ first, each group in the first's order."""
     sides = [
         dict(human_leaves(dict(record))) if record else {}
         for record in (left.record, right.record if right else None, truth)
@@ -237,4 +237,4 @@ def _rows(
                 "differs": right is not None and one != other,
             }
         )
-    return rows
+    return sorted(rows, key=lambda row: not row["differs"])

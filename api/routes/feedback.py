@@ -52,6 +52,9 @@ async def give(
 ) -> CorrectionAnswer:
     """Store a verdict; `corrected` carries the corrected fields, the others no record.
 
+    `correct` confirms every field, `corrected` those that it names, and with `confirms_rest` the
+    others too: only what is confirmed is learnt from.
+
     A later correction supersedes the one in force as a whole; the history stays. The same from the
     same reviewer again changes nothing. With `expected_corrections` it is stored only where nobody
     else has spoken since.
@@ -61,6 +64,8 @@ async def give(
     if (verdict is Verdict.CORRECTED) != (body.record is not None):
         wanted = "send the corrected fields" if body.record is None else "only with corrected"
         raise InvalidRequest({"record": wanted})
+    if body.confirms_rest and verdict is not Verdict.CORRECTED:
+        raise InvalidRequest({"confirms_rest": "only with corrected"})
     prediction = await get_prediction(session, caller.tenant_id, body.prediction_id)
     if prediction.state is not State.DONE:
         raise PredictionUnfinished(str(prediction.state))
@@ -83,6 +88,7 @@ async def give(
         reviewer=body.reviewer or caller.reviewer or None,
         comment=body.comment or None,
         api_key_id=caller.key_id,
+        confirms_rest=body.confirms_rest,
     )
     added = await add_correction_once(session, caller.tenant_id, new, body.expected_corrections)
     if added.is_new:

@@ -17,7 +17,12 @@ from db.types import clean_text, dump_json
 
 @dataclass(frozen=True, slots=True)
 class NewCorrection:
-    """A human's word, validated by the prediction's type; `record` has corrected fields only."""
+    """A human's word, validated by the prediction's type.
+
+    Attributes:
+        record: the corrected fields only.
+        confirms_rest: whether the fields that it does not name are right.
+    """
 
     prediction_id: UUID
     verdict: Verdict
@@ -25,6 +30,7 @@ class NewCorrection:
     reviewer: str | None = None
     comment: str | None = None
     api_key_id: UUID | None = None
+    confirms_rest: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,7 @@ async def _append(
         prediction_id=new.prediction_id,
         verdict=new.verdict,
         record=None if new.record is None else dict(new.record),
+        confirms_rest=new.confirms_rest,
         reviewer=new.reviewer,
         comment=new.comment,
         api_key_id=new.api_key_id,
@@ -107,8 +114,8 @@ def _same(latest: Correction, new: NewCorrection) -> bool:
     reviewer = None if new.reviewer is None else clean_text(new.reviewer)
     comment = None if new.comment is None else clean_text(new.comment)
     return (
-        (latest.verdict, latest.record, latest.reviewer, latest.comment)
-        == (new.verdict, record, reviewer, comment)
+        (latest.verdict, latest.record, latest.confirms_rest, latest.reviewer, latest.comment)
+        == (new.verdict, record, new.confirms_rest, reviewer, comment)
     ) and (reviewer is not None or latest.api_key_id == new.api_key_id)
 
 

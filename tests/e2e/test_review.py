@@ -126,15 +126,13 @@ def test_upload_then_review_by_keyboard_alone(work: Desk, sit: Sit, tmp_path: Pa
         page.keyboard.press("Enter")
         if page.evaluate("document.activeElement.id") == "accept":
             break
-    expect(page.locator("#accept")).to_have_text(re.compile("Save 1 correction"))
+    expect(page.locator("#accept")).to_have_text(re.compile("Accept with 1 correction"))
     page.keyboard.press("Enter")
     said = until_said(work, prediction)
     assert time.monotonic() - began < 15
-    assert (said["verdict"], said["reviewer"], set(said["record"])) == (
-        "corrected",
-        "Cleo",
-        {"total"},
-    )
+    assert (said["verdict"], said["reviewer"]) == ("corrected", "Cleo")
+    # What she left alone, she has accepted with it.
+    assert (set(said["record"]), said["confirms_rest"]) == ({"total"}, True)
     page.wait_for_url(lambda url: prediction not in url)
 
 
@@ -180,7 +178,7 @@ def test_a_total_is_mended_by_clicking_its_line(work: Desk, sit: Sit) -> None:
     page.get_by_label("Lines that hold").fill(wanted.rsplit(maxsplit=1)[-1])
     page.keyboard.press("Enter")
     expect(value).to_have_value(typed)
-    page.get_by_role("button", name="Save 1 correction").click()
+    page.get_by_role("button", name="Accept with 1 correction").click()
     said = until_said(work, prediction)
     assert said["verdict"] == "corrected"
     assert set(said["record"]) == {"total"}
@@ -242,8 +240,11 @@ def test_line_items_are_added_removed_and_undone(work: Desk, sit: Sit) -> None:
     page.keyboard.press("Escape")
     page.keyboard.press("u")
     expect(rows).to_have_count(before + 1)
-    page.keyboard.press("Control+Enter")
+    only = page.get_by_role("button", name="Save only this")
+    expect(only).to_be_visible()
+    page.keyboard.press("Control+Shift+Enter")
     said = until_said(work, prediction)
+    assert said["confirms_rest"] is False
     assert len(said["record"]["items"]) == before + 1
     assert said["record"]["items"][-1]["description"] == "Carrier bag"
     page.wait_for_url(lambda url: prediction not in url)

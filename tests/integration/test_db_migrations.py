@@ -18,7 +18,7 @@ UNION ALL SELECT typname FROM pg_type WHERE typnamespace = 'public'::regnamespac
 def test_up_check_down_and_up_again(empty_url: str) -> None:
     assert current(empty_url) is None
     upgrade(empty_url)
-    assert current(empty_url) == head() == "0004"
+    assert current(empty_url) == head() == "0005"
     assert check(empty_url) is None
     downgrade(empty_url)
     assert current(empty_url) is None

@@ -67,6 +67,20 @@ async def test_a_correction_is_merged(up: Serving) -> None:
     assert f"docloop_corrections_total{{{labels}}} 1.0" in metrics
 
 
+async def test_the_rest_is_confirmed_where_that_is_said(up: Serving) -> None:
+    answer = await up.extract(**form(document_type="receipt"))
+    for number, rest in enumerate((False, True, True), start=1):
+        said = corrected(answer["id"], confirms_rest=rest)
+        response = await up.client.post("/feedback", json=said)
+        assert response.status_code == (200 if number == 3 else 201), response.text
+        assert response.json()["confirms_rest"] is rest
+        assert await rows(up) == min(number, 2)  # it says more than the same record did before
+    said = {"prediction_id": answer["id"], "verdict": "correct", "confirms_rest": True}
+    refused = await up.client.post("/feedback", json=said)
+    assert refused.status_code == 422
+    assert refused.json()["faults"] == {"confirms_rest": "only with corrected"}
+
+
 async def test_a_second_correction_supersedes_and_the_history_stays(up: Serving) -> None:
     answer = await up.extract()
     first = (await up.client.post("/feedback", json=corrected(answer["id"]))).json()

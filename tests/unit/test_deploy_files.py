@@ -1,17 +1,21 @@
 """What can be said of the deployment files without a container engine."""
 
+import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from api.engine.options import LocalOptions
 from api.settings import CLIENT_NAMES, Settings, variable_names
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -125,6 +129,42 @@ def test_the_model_server_is_private() -> None:
     assert not [one for one in objects() if one["kind"] == "Ingress"]
 
 
+# Of a server on the API's own machine: where it listens, what it serves, how large it may become,
+# and what needs our own code in its process.
+_LOCAL_ALONE = {
+    *("--model", "--served-model-name", "--host", "--port", "--dtype", "--max-num-seqs"),
+    *("--enforce-eager", "--kv-cache-memory-bytes", "--middleware", "--worker-extension-cls"),
+}
+
+
+def flags(words: list[str]) -> dict[str, Any]:
+    """Option -> value, as JSON where it is some; however it is spelled."""
+    found: dict[str, Any] = {}
+    name = ""
+    for word in words:
+        if word.startswith("--"):
+            name, _, value = word.partition("=")
+            found[name] = value
+        else:
+            found[name] = word
+    return {
+        name: json.loads(value) if value.startswith("{") else value for name, value in found.items()
+    }
+
+
+def test_the_model_server_is_started_as_our_own_is() -> None:
+    options = LocalOptions(Path("/models/base"), "base", Path("log"), max_lora_rank=256)
+    (_python, _m, _module, *words) = replace(options, enable_lora=True).arguments(8000)
+    ours = {name: value for name, value in flags(words).items() if name not in _LOCAL_ALONE}
+    composed = flags(SERVICES["vllm"]["command"])
+    assert {name: composed.get(name) for name in ours} == ours
+    (container,) = pods()["vllm"]["spec"]["containers"]
+    in_kubernetes = flags(container["args"])
+    assert in_kubernetes.pop("--served-model-name") == "$(DOCLOOP_MODEL_VERSION)"
+    assert composed.pop("--served-model-name") == "${DOCLOOP_MODEL_VERSION:-base}"
+    assert in_kubernetes == composed
+
+
 def test_services_disruption_budgets_and_the_autoscaler_name_what_is_there() -> None:
     running = pods()
     for one in objects():
@@ -168,6 +208,22 @@ def test_every_file_that_is_mounted_is_there() -> None:
         for volume in service.get("volumes", []):
             if volume.startswith("./"):
                 assert (DEPLOY / volume.split(":")[0]).exists(), volume
+
+
+def test_kubectl_puts_all_of_it_together() -> None:
+    program = shutil.which("kubectl")
+    if program is None:
+        pytest.skip("kubectl is not installed")
+    done = subprocess.run(  # noqa: S603 - needs no cluster
+        [program, "kustomize", str(DEPLOY / "kubernetes")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    made = [one for one in yaml.safe_load_all(done.stdout) if one]
+    names = {(one["kind"], one["metadata"]["name"]) for one in objects()}
+    assert {(one["kind"], one["metadata"]["name"]) for one in made} >= names
 
 
 def test_both_have_the_same_script() -> None:

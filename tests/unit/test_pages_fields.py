@@ -42,6 +42,21 @@ def test_a_receipt_has_rows_tables_and_what_was_not_found() -> None:
     assert [table.path for table in form.tables] == ["items", "taxes", "payments"]
 
 
+def test_what_is_printed_and_does_not_fit_is_not_called_absent() -> None:
+    fields = {"transaction_time": answer(None), "tip": answer(None)}
+    fault = CheckAnswer(
+        name="format.transaction_time",
+        verdict=Verdict.FAIL,
+        detail="It does not fit.",
+        fields=["transaction_time"],
+    )
+    form = build_form(BUILT_IN["receipt"], {}, fields, [fault])
+    assert [(row.path, row.raw, row.doubtful) for row in form.rows] == [
+        ("transaction_time", "x", True)
+    ]
+    assert "tip" in {row.path for row in form.absent}
+
+
 def test_what_lies_in_objects_and_lists_keeps_its_path_and_its_lines() -> None:
     zone = {"mrz": {"lines": ["P<UTO", "L898"]}, "surname": "ERIKSSON"}
     form = build_form(BUILT_IN["passport"], zone, {"surname": answer("ERIKSSON", 0.9)}, [])

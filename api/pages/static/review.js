@@ -86,7 +86,9 @@ async function readBox(page, box) {
 function changed() {
   if (form === undefined) return;
   const count = Object.keys(leaves(correctionOf() ?? {})).length;
-  $("accept-text").textContent = count ? `Save ${count} ${count === 1 ? "correction" : "corrections"}` : "Accept all";
+  $("accept-text").textContent = count ? `Accept with ${count} ${count === 1 ? "correction" : "corrections"}` : "Accept all";
+  $("partial").hidden = !count;
+  $("partial").textContent = count === 1 ? "Save only this" : "Save only these";
   $("undo").disabled = !form.past.length && !last();
   if (form.dirty) {
     if (!draft.write(form.state(), corrections)) notice("kept", "warn", "This browser keeps no drafts: what you type is lost with the page.");
@@ -131,19 +133,21 @@ const lease = new Lease(frame.id, (held) => {
 
 // ---- saving
 
-async function save(verdict = null) {
+/** Accepts, with what was changed; `only` says nothing about what was left alone. */
+async function save(verdict = null, { only = false } = {}) {
   if (sending || $("accept").disabled) return;
   form.commit();
   form.pardon();
   let record = null;
   if (verdict === null) {
     try { record = form.correction(); } catch { toast("A value that is edited as JSON is no JSON.", { kind: "bad" }); return; }
+    if (only && !record) { toast("Nothing is changed."); return; }
     verdict = record ? "corrected" : "correct";
   }
   sending = true;
   $("accept").disabled = true;
   try {
-    await send({ prediction_id: frame.id, verdict, record });
+    await send({ prediction_id: frame.id, verdict, record, confirms_rest: Boolean(record) && !only });
   } finally {
     sending = false;
     $("accept").disabled = false;
@@ -223,7 +227,9 @@ async function collide(body, found) {
   for (const path of Object.keys(yours)) put(record, path, chosen.includes(path) ? theirs[path] : yours[path]);
   corrections = found ?? history.corrections.length;
   const some = Object.keys(record).length > 0;
-  await send({ prediction_id: frame.id, verdict: some ? "corrected" : body.verdict, record: some ? record : null });
+  // Who accepted the document accepts it with the choice too.
+  const rest = some && (body.confirms_rest || body.verdict === "correct");
+  await send({ prediction_id: frame.id, verdict: some ? "corrected" : body.verdict, record: some ? record : null, confirms_rest: rest });
 }
 
 // ---- on to the next, and back
@@ -301,7 +307,7 @@ addEventListener("keydown", (event) => {
   if (document.querySelector("dialog[open]")) return;
   const typing = event.target.matches?.("input, textarea, select");
   const command = event.ctrlKey || event.metaKey;
-  if (command && event.key === "Enter") { event.preventDefault(); save(); return; }
+  if (command && event.key === "Enter") { event.preventDefault(); save(null, { only: event.shiftKey }); return; }
   if (command && event.key.toLowerCase() === "z" && !event.shiftKey) {
     // While a text is being typed, undoing is the browser's.
     const typed = typing && form.active && form.input(form.active) === event.target && JSON.stringify(form.state()) !== JSON.stringify(form.committed);
@@ -335,6 +341,7 @@ addEventListener("keydown", (event) => {
 function skip() { leaving = true; goOn(); }
 
 $("accept").addEventListener("click", () => save());
+$("partial").addEventListener("click", () => save(null, { only: true }));
 $("skip").addEventListener("click", skip);
 $("undo").addEventListener("click", undo);
 $("unreadable").addEventListener("click", async () => {

@@ -51,12 +51,25 @@ function pump() {
 async function carry(job) {
   try {
     const begun = await send(job);
-    job.said.textContent = "is being read";
     job.bar.removeAttribute("value");
-    done(job, await finished(begun));
+    const clock = watch(job.said);
+    const prediction = await finished(begun).finally(() => clearInterval(clock));
+    done(job, prediction);
   } catch (error) {
     fail(job, error.message, true);
   }
+}
+
+/** Says for how long it has been read, so that slow is told from stuck. */
+function watch(said) {
+  const began = Date.now();
+  const tell = () => {
+    const seconds = Math.round((Date.now() - began) / 1000);
+    const time = seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+    said.textContent = seconds < 2 ? "is being read" : `is being read, ${time}`;
+  };
+  tell();
+  return setInterval(tell, 1000);
 }
 
 function send(job) {
@@ -100,7 +113,7 @@ function done(job, prediction) {
   if (prediction.state === "failed") { fail(job, prediction.error?.detail ?? "It failed.", true); return; }
   job.bar.value = 1;
   job.bar.classList.add("done");
-  job.said.textContent = `${prediction.document_type}, ${Object.keys(prediction.fields).length} values`;
+  job.said.textContent = prediction.document_type === "unknown" ? "no type fits" : `${prediction.document_type.replaceAll("_", " ")}, ${Object.keys(prediction.fields).length} values`;
   job.side.replaceChildren(
     h("button", { class: "button small", type: "button", click: () => copy(prediction) }, "Copy JSON"),
     h("a", { class: "button small primary", href: `/review/${prediction.id}` }, "Review"));
