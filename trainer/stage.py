@@ -54,6 +54,11 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) else None
 
 
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON Lines file, in its order."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
 def _sft(task: Mapping[str, Any], profile: Profile, out: Path) -> dict[str, Any]:
     from trainer.policy import load_policy, lora_targets, read_card
     from trainer.sft import train_sft
@@ -169,8 +174,7 @@ def _settle(profile: Profile) -> None:
 
 def _rows(task: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
     """The examples; pages are opened when they are needed by TRL's collator."""
-    rows = [json.loads(line) for line in Path(task["examples"]).read_text().splitlines()]
-    return [_with_images(row) for row in rows]
+    return [_with_images(row) for row in read_lines(Path(task["examples"]))]
 
 
 def _with_images(row: dict[str, Any]) -> dict[str, Any]:

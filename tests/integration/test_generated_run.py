@@ -14,6 +14,7 @@ from trainer.generated_run.material import TooFewRows, Wanted
 from trainer.generated_run.run import GeneratedRun, OtherRun, train_generated
 from trainer.profile import Profile
 from trainer.progress import Stage
+from trainer.report.summary import RunSummary
 from trainer.rewards import decode_task
 from trainer.stage import DONE, main, read_json
 from trainer.stages import Stages
@@ -86,6 +87,10 @@ async def test_each_answer_is_kept_with_its_rewards(run: GeneratedRun) -> None:
     mean = sum(answer["rewards"]["reward"] for answer in answers) / len(answers)
     assert outcome.rewards["sft"] == pytest.approx(mean)
     assert all({"text", "rewards"} == set(answer) for answer in answers)
+    summary = RunSummary.from_json((run.out / "summary.json").read_text())
+    told = {change.fields[0].before for change in (*summary.fixed, *summary.broken)}
+    before = (run.out / "answers-holdout" / "champion.jsonl").read_text().splitlines()
+    assert told <= {json.loads(row)["text"] for row in before}
     assert read_json(run.out / "grpo-0" / DONE) != read_json(run.out / "grpo-1" / DONE)
 
 

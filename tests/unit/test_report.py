@@ -170,7 +170,7 @@ def test_the_report_says_everything() -> None:
         "right is",
         "absent",
         "2 more are in summary.json",
-        "The image is no longer stored.",
+        "No image is stored.",
         "Where each of the 1 examples came from",
     ):
         assert words in text, words

@@ -6,6 +6,7 @@ trains a model that sees anew, from pages that are drawn on the way and from rea
 card says how long each takes.
 """
 
+import logging
 import random
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -31,6 +32,8 @@ def assemble_command(
     adapter: Annotated[Path, typer.Option(help="The adapter to merge.")] = SHIPPED,
 ) -> None:
     """Merge the adapter into the base model; does nothing where that is already done."""
+    # It tells a new user to install what a hub would serve and nothing here asks for.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     version = assemble(adapter, folder)
     typer.echo(f"{folder} holds {version}")
 

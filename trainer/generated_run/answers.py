@@ -18,6 +18,7 @@ from trainer.policy import Policy
 from trainer.profile import RewardsSection
 from trainer.rewards import TokenizerDecode, make_rewards
 from trainer.shared_prompt import until_end
+from trainer.stage import read_lines
 
 _BATCH = 16
 
@@ -53,8 +54,7 @@ def answer_rows(
             if folder is not None:
                 model = _with(model, name, folder)
             _write(path, _answers(policy, model, rows, weights, most_tokens))
-        answered = [json.loads(line) for line in path.read_text().splitlines()]
-        scored[name] = [entry["rewards"] for entry in answered]
+        scored[name] = [entry["rewards"] for entry in read_lines(path)]
     return scored
 
 

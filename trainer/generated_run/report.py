@@ -9,10 +9,12 @@ from trainer.generated_run.material import CHAMPION
 from trainer.report.summary import (
     Contender,
     Count,
+    FieldChange,
     GrpoRun,
     Interval,
     Material,
     Outcome,
+    PageChange,
     RunSummary,
     ScoreRow,
     StageTime,
@@ -21,7 +23,7 @@ from trainer.report.summary import (
 )
 from trainer.report.write import write_report
 from trainer.significance import bootstrap_mean
-from trainer.stage import DONE, read_json
+from trainer.stage import DONE, EXAMPLES, read_json, read_lines
 from trainer.stages import Stages
 
 _RESAMPLES = 2000
@@ -81,6 +83,7 @@ def write(
         The page.
     """
     levels = stages.profile.grpo.levels
+    changes = _changes(folder, kind, chosen)
     summary = RunSummary(
         run_id=folder.name,
         profile=stages.profile.name,
@@ -112,10 +115,27 @@ def write(
             )
             for name, found in selection.items()
         ),
+        fixed=tuple(change for change in changes if change.after > change.before),
+        broken=tuple(change for change in reversed(changes) if change.after < change.before),
         confidence=stages.profile.gate.confidence,
         notes=(_MEASURED, f"Holdout, mean reward: {_listed(holdout)}."),
     )
     return write_report(folder, summary)
+
+
+def _changes(folder: Path, kind: str, chosen: str) -> list[PageChange]:
+    """Every document of the holdout before and after, the largest gain first."""
+    rows = read_lines(folder / "rows" / "holdout" / EXAMPLES)
+    answers = [
+        read_lines(folder / "answers-holdout" / f"{name}.jsonl") for name in (CHAMPION, chosen)
+    ]
+    found = []
+    for number, (row, before, after) in enumerate(zip(rows, *answers, strict=True), start=1):
+        scores = before["rewards"]["reward"], after["rewards"]["reward"]
+        texts = before["text"], after["text"], row["completion"][0]["content"]
+        answer = FieldChange("answer", *texts, *scores)
+        found.append(PageChange(f"holdout {number}", kind, *scores, (answer,)))
+    return sorted(found, key=lambda change: change.before - change.after)
 
 
 def _listed(found: Mapping[str, Answered]) -> str:

@@ -75,7 +75,6 @@ def make_optimizer(
         ],
         betas=(0.9, 0.98),
         weight_decay=0.0,
-        fused=True,
     )
 
 
@@ -121,8 +120,6 @@ def train_reading(
             save_steps=section.save_steps,
             save_total_limit=2,
             use_cpu=True,
-            dataloader_num_workers=1,
-            dataloader_prefetch_factor=4,
             dataloader_pin_memory=False,
             remove_unused_columns=False,
             report_to=["tensorboard"],
