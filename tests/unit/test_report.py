@@ -32,7 +32,7 @@ from trainer.report import (
     write_report,
 )
 from trainer.report.charts import Legend, grpo_panels, panel, spans
-from trainer.report.write import render, show_duration, show_gain, show_points, visible
+from trainer.report.write import render, show_duration, show_gain, show_points, show_value, visible
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)>\"' {{ 7 * 7 }} &"
 LOG: list[dict[str, Any]] = [
@@ -232,6 +232,8 @@ def test_a_small_image_is_not_blown_up() -> None:
 
 def test_unseen_characters_show_as_code_points() -> None:
     assert visible("a\u202eb\u200bc\x00\n") == "a[U+202E]b[U+200B]c[U+0000][U+000A]"
+    assert show_value("a\nb\x00") == "a\nb[U+0000]"
+    assert show_value("a\n" * 300) == "a\n" * 200 + " …"
     assert visible("x" * 1000).endswith("x …")
     assert len(visible("x" * 1000)) == 402
 

@@ -93,13 +93,17 @@ def visible(text: Any) -> str:
         f"[U+{ord(sign):04X}]" if unicodedata.category(sign) in _UNSEEN else sign
         for sign in str(text)
     )
-    return shown if len(shown) <= _MOST_CHARACTERS else shown[:_MOST_CHARACTERS] + " …"
+    return _cut(shown)
 
 
 def show_value(value: Any) -> str:
-    """A field's value: texts as they are, lists and objects as JSON."""
+    """A field's value: texts as they are, line by line, lists and objects as JSON."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return visible(text)
+    return _cut("\n".join(visible(line) for line in text.split("\n")))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_CHARACTERS else text[:_MOST_CHARACTERS] + " …"
 
 
 def show_points(score: float | None) -> str:
