@@ -139,8 +139,8 @@ class Stage:
         self._owner = owner
         self._bar = bar
         self._first_done = done
-        self._began = self._told = self._said = owner.now()
-        self._said_ratio = 0.0
+        self._began = self._moved = self._told = self._said = owner.now()
+        self._said_ratio, self._said_done = 0.0, done
 
     @property
     def ratio(self) -> float | None:
@@ -151,11 +151,16 @@ class Stage:
 
     @property
     def seconds_left(self) -> float | None:
-        """At this attempt's own speed; None while nothing is known of it."""
-        gone, made = self._owner.now() - self._began, self.done - self._first_done
+        """At this attempt's own speed; None while nothing is known of it.
+
+        The step that is under way counts with the time that it has had, so that the time left
+        falls while a long one runs.
+        """
+        made = self.done - self._first_done
         if self.total is None or made <= 0:
             return None
-        return max(0.0, (self.total - self.done) * gone / made)
+        pace = (self._moved - self._began) / made
+        return max(0.0, (self.total - self.done) * pace - (self._owner.now() - self._moved))
 
     def begin(self) -> None:
         """Show and report the beginning."""
@@ -170,6 +175,8 @@ class Stage:
 
     def update(self, done: float, total: float | None = None) -> None:
         """`done` steps are done in all; `total`, where it is now known."""
+        if done != self.done:
+            self._moved = self._owner.now()
         self.done = done
         self.total = self.total if total is None else total
         self._owner.draw(self._bar, self.done, self.total)
@@ -180,8 +187,9 @@ class Stage:
 
     def continue_at(self, done: float, total: float) -> None:
         """The work begins at `done` of `total`; the time left is counted from here."""
-        self._first_done, self._began = done, self._owner.now()
         self.update(done, total)
+        self._first_done, self._began = done, self._owner.now()
+        self._moved = self._began
 
     def finish(self) -> None:
         """The stage is done, whatever its count says."""
@@ -191,12 +199,12 @@ class Stage:
         self._owner.tell(self.name, 1.0)
 
     def _say_now_and_then(self) -> None:
-        """A line for each tenth, and one in half a minute where a tenth takes longer."""
+        """A line for each tenth, and for steps that take longer one in half a minute at most."""
         now, ratio = self._owner.now(), self.ratio
         tenth = ratio is not None and ratio - self._said_ratio >= _LINE_RATIO
-        if not tenth and now - self._said < _LINE_SECONDS:
+        if self.done == self._said_done or (not tenth and now - self._said < _LINE_SECONDS):
             return
-        self._said, self._said_ratio = now, ratio or 0.0
+        self._said, self._said_ratio, self._said_done = now, ratio or 0.0, self.done
         left = self.seconds_left
         rest = "" if left is None else f", {show_time(left)} left"
         share = f"{self.done:g}" if ratio is None else f"{100 * ratio:.0f} % of {self.total:g}"

@@ -69,6 +69,19 @@ def test_time_left_counts_this_attempt_alone() -> None:
     assert "continues at 60 of 100" in buffer.getvalue()
 
 
+def test_while_a_long_step_runs_the_time_left_falls_and_nothing_is_said_twice() -> None:
+    clock = Clock()
+    console, buffer = plain()
+    with StageProgress(console, clock=clock) as progress, progress.stage("grpo", total=4) as stage:
+        clock.seconds += 100
+        stage.update(1)
+        for left in (260, 220, 180):
+            clock.seconds += 40
+            stage.update(1)
+            assert stage.seconds_left == pytest.approx(left)
+    assert buffer.getvalue().count("25 % of 4") == 1
+
+
 def test_a_stage_that_fails_is_not_told_as_done() -> None:
     told: Told = []
     console, buffer = plain()
