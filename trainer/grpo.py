@@ -57,11 +57,7 @@ def train_grpo(
     if len(rows) < section.prompts_per_step:
         raise ValueError(f"{len(rows)} prompts for steps of {section.prompts_per_step}")
     set_seed(seed)
-    if not (on_cpu and shares_prompts(policy.model)):
-        # Together only where the shared prompt makes large batches cheap.
-        batch, accumulated = section.generation_count, section.prompts_per_step
-    else:
-        batch, accumulated = section.generation_count * section.prompts_per_step, 1
+    groups = section.groups_together if on_cpu and shares_prompts(policy.model) else 1
     policy.tokenizer.padding_side = "left"
     functions, weights = make_rewards(
         rewards, end_token_ids=policy.end_token_ids, decode=TokenizerDecode(policy.tokenizer)
@@ -72,8 +68,8 @@ def train_grpo(
         reward_funcs=functions,
         args=GRPOConfig(
             output_dir=str(out),
-            per_device_train_batch_size=batch,
-            gradient_accumulation_steps=accumulated,
+            per_device_train_batch_size=groups * section.generation_count,
+            gradient_accumulation_steps=section.prompts_per_step // groups,
             num_generations=section.generation_count,
             max_completion_length=section.most_completion_tokens,
             temperature=section.temperature,

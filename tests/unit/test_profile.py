@@ -106,3 +106,20 @@ def test_the_guide_shows_the_shipped_values(name: str) -> None:
         for part in key.split("."):
             value = value[part]
         assert shown[SHIPPED.index(name)].strip() == f"{value}", key
+
+
+@pytest.mark.parametrize(
+    ("completions", "tokens", "prompts", "together"),
+    [(4, 160, 2, 2), (8, 280, 4, 1), (4, 100, 6, 3), (4, 128, 5, 1), (28, 2048, 4, 1)],
+)
+def test_what_goes_through_the_model_together_keeps_steps_whole(
+    completions: int, tokens: int, prompts: int, together: int
+) -> None:
+    section = load_profile("small").grpo.model_copy(
+        update={
+            "generation_count": completions,
+            "most_completion_tokens": tokens,
+            "prompts_per_step": prompts,
+        }
+    )
+    assert section.groups_together == together
