@@ -4,7 +4,12 @@
 same seed gives the same picture on machines with the same fonts.
 """
 
+import math
 import random
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
 
 from trainer.synth.dice import chance, weighted
 from trainer.synth.vision.layouts import (
@@ -23,6 +28,9 @@ __all__ = ["Glyphs", "make_block", "make_crop", "make_tile"]
 
 _CAPITALS_OF_PITCH = 0.52
 _NARROW = 200  # pixels; less holds one column
+# A processor of SmolVLM's family stretches a page to whole tiles: a long receipt becomes twice as
+# wide, a passport's page 1.4 times as high.
+_STRETCHED, _MOST_ACROSS, _MOST_DOWN = 0.5, 2.0, 1.5
 
 
 def make_crop(rng: random.Random, width: int, height: int) -> Glyphs:
@@ -59,11 +67,11 @@ def make_block(rng: random.Random, width: int, height: int) -> Glyphs:
         width: of the picture in pixels.
         height: of the picture in pixels.
     """
-    plate = Plate(width, height)
-    margin = rng.uniform(0.01, 0.06) * width
-    area = Area(margin, rng.uniform(0, 10), width - margin, height - 4)
+    plate = _stretched_later(rng, width, height)
+    margin = rng.uniform(0.01, 0.06) * plate.width
+    area = Area(margin, rng.uniform(0, 10), plate.width - margin, plate.height - 4)
     _fill(rng, plate, area)
-    return _finished(rng, plate)
+    return _stretched(_finished(rng, plate), width, height)
 
 
 def make_tile(rng: random.Random, size: int = 512) -> Glyphs:
@@ -75,16 +83,17 @@ def make_tile(rng: random.Random, size: int = 512) -> Glyphs:
         rng: the only source of randomness.
         size: of the tile's sides in pixels.
     """
-    plate = Plate(size, size)
-    left = size * rng.choice((rng.uniform(-0.3, 0.0), rng.uniform(0.0, 0.12), 0.02))
-    right = size * rng.choice((rng.uniform(1.0, 1.3), rng.uniform(0.85, 1.0), 0.98))
-    top = size * rng.choice((rng.uniform(-0.2, 0.0), rng.uniform(0.0, 0.1), 0.0))
-    bottom = size * rng.choice((1.02, 1.02, 1.02, rng.uniform(0.6, 1.0)))
+    plate = _stretched_later(rng, size, size)
+    width, height = plate.width, plate.height
+    left = width * rng.choice((rng.uniform(-0.3, 0.0), rng.uniform(0.0, 0.12), 0.02))
+    right = width * rng.choice((rng.uniform(1.0, 1.3), rng.uniform(0.85, 1.0), 0.98))
+    top = height * rng.choice((rng.uniform(-0.2, 0.0), rng.uniform(0.0, 0.1), 0.0))
+    bottom = height * rng.choice((1.02, 1.02, 1.02, rng.uniform(0.6, 1.0)))
     columns = 1
-    if size > _NARROW:
+    if width > _NARROW:
         columns = weighted(rng, {1: 0.76, 2: 0.24})
     middle = left + (right - left) * rng.uniform(0.4, 0.6)
-    gutter = size * rng.uniform(0.02, 0.06)
+    gutter = width * rng.uniform(0.02, 0.06)
     areas = [Area(left, top, right, bottom)]
     if columns > 1:
         areas = [
@@ -93,7 +102,26 @@ def make_tile(rng: random.Random, size: int = 512) -> Glyphs:
         ]
     for area in areas:
         _fill(rng, plate, area)
-    return _finished(rng, plate)
+    return _stretched(_finished(rng, plate), size, size)
+
+
+def _stretched_later(rng: random.Random, width: int, height: int) -> Plate:
+    """The sheet that is drawn on: as large as the picture, or narrower, or lower."""
+    if not chance(rng, _STRETCHED):
+        return Plate(width, height)
+    factor = math.exp(rng.uniform(-math.log(_MOST_DOWN), math.log(_MOST_ACROSS)))
+    return Plate(round(width / max(factor, 1)), round(height * min(factor, 1)))
+
+
+def _stretched(glyphs: Glyphs, width: int, height: int) -> Glyphs:
+    """The picture and its boxes at the size that is wanted."""
+    drawn = glyphs.image.size
+    if drawn == (width, height):
+        return glyphs
+    across, down = width / drawn[0], height / drawn[1]
+    image = glyphs.image.resize((width, height), Image.Resampling.BICUBIC)
+    boxes = glyphs.boxes * np.array([across, down, across, down], dtype=np.float32)
+    return replace(glyphs, image=image, boxes=boxes)
 
 
 def _fill(rng: random.Random, plate: Plate, area: Area) -> None:
