@@ -18,10 +18,14 @@ Post = Callable[[Path, dict[str, str]], Awaitable[dict[str, Any]]]
 
 
 async def post(client: httpx.AsyncClient, path: Path, form: dict[str, str]) -> dict[str, Any]:
-    """The prediction for one file; {} where the service cannot read it."""
+    """The prediction for one file; {} where the service cannot read it. A .txt is sent as text."""
     content = await asyncio.to_thread(path.read_bytes)
+    sent: dict[str, Any] = {"data": form, "files": {"file": (path.name, content)}}
+    if path.suffix == ".txt":
+        parts = {**form, "text": content.decode()}
+        sent = {"files": {name: (None, value) for name, value in parts.items()}}
     for _ in range(RETRIES):
-        response = await client.post("/extract", data=form, files={"file": (path.name, content)})
+        response = await client.post("/extract", **sent)
         if response.status_code not in {429, 503}:
             break
         await asyncio.sleep(float(response.headers.get("Retry-After", "2")))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from extraction.structure_scores import graph_scores
 from extraction.unit_tests import Page, read_case
 from trainer.synth.pages.facts import ENTITIES, RELATIONS
 from trainer.synth.pages.shards import read_shards
-from trainer.synth.pages.training_rows import read_texts
+from trainer.synth.pages.training_rows import has_texts, read_texts
 
 
 def write_pages(source: Path, scratch: Path, count: int) -> list[dict[str, Any]]:
@@ -25,13 +26,24 @@ def write_pages(source: Path, scratch: Path, count: int) -> list[dict[str, Any]]
     return rows
 
 
-def write_texts(source: Path, scratch: Path, count: int) -> list[dict[str, Any]]:
-    """The first texts of a folder of `docloop synth texts`, as files, each with its graph."""
+def write_graphs(source: Path, scratch: Path, count: int) -> list[dict[str, Any]]:
+    """What states a graph, as files, each with it: the first texts or pages of a folder.
+
+    Args:
+        source: of `docloop synth texts`, or of `docloop synth pages`, whose pages without a graph
+            are passed over.
+        scratch: gets the files.
+        count: how many at most.
+    """
+    if has_texts(source):
+        found = ((text.key, ".txt", text.text.encode(), text.graph) for text in read_texts(source))
+    else:
+        found = ((p.name, ".jpg", p.image, p.graph) for p in read_shards(source) if p.graph)
     rows = []
-    for number, text in enumerate(read_texts(source)[:count]):
-        path = scratch / f"{number:05}.txt"
-        path.write_text(text.text)
-        rows.append({"id": text.key, "path": str(path), "graph": dict(text.graph)})
+    for number, (key, ending, content, graph) in enumerate(islice(found, count)):
+        path = scratch / f"{number:05}{ending}"
+        path.write_bytes(content)
+        rows.append({"id": key, "path": str(path), "graph": dict(graph)})
     return rows
 
 
