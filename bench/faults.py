@@ -21,6 +21,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -158,6 +160,20 @@ async def put_type(service: RunningService) -> None:
     """The type with short answers that the callers ask for."""
     async with service.client() as client:
         (await client.put(f"/document-types/{TYPE}", json=SCHEMA)).raise_for_status()
+
+
+@asynccontextmanager
+async def serving_slips(service: RunningService) -> AsyncIterator[RunningService]:
+    """The service, started and with the type of `put_type`; nothing of it outlives the context."""
+    service.start()
+    try:
+        await service.wait_ready()
+        await put_type(service)
+        yield service
+    finally:
+        await asyncio.to_thread(service.stop)
+        for process in service.processes():
+            process.kill()
 
 
 async def kill(service: RunningService, target: str) -> float:

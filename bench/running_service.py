@@ -75,16 +75,11 @@ class RunningService:
 
     def start(self) -> None:
         """Start it; returns at once."""
-        foreign = ("DOCLOOP_", "DATABASE_URL")
-        environment = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
-        environment |= {
-            "DOCLOOP_DATA_DIR": str(self.data),
-            "DOCLOOP_MODEL_DIR": str(self.model),
+        own = {
             "DOCLOOP_API_KEY": KEY,
             "DOCLOOP_PORT": str(self.port),
             "DOCLOOP_RATE_LIMIT_PER_MINUTE": "0",
             MARK: self.mark,
-            **self.environment,
         }
         self.data.mkdir(parents=True, exist_ok=True)
         with (self.data / "serve.log").open("ab") as log:
@@ -93,12 +88,30 @@ class RunningService:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 [*tied, sys.executable, "-m", "api.cli", "serve"],
                 cwd=self.data,  # no .env of the folder that a bench is started in
-                env=environment,
+                env=self._environment(own),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def command(self, *arguments: str) -> str:
+        """A `docloop` command of its own beside the service; answers what it wrote.
+
+        Raises:
+            RuntimeError: it failed; the message is what it wrote.
+        """
+        done = subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-m", "api.cli", *arguments],
+            cwd=self.data,
+            env=self._environment({}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"docloop {arguments[0]}: {done.stderr}")
+        return done.stdout + done.stderr
 
     async def wait_ready(self, seconds: float = 180.0) -> float:
         """Wait until it says that it is ready; answers how long that took.
@@ -176,6 +189,13 @@ class RunningService:
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
         return [process for process in found.values() if _runs(process)]
+
+    def _environment(self, own: Mapping[str, str]) -> dict[str, str]:
+        """This process's without another service's settings, with this one's and `own`."""
+        foreign = ("DOCLOOP_", "DATABASE_URL")
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
+        folders = {"DOCLOOP_DATA_DIR": str(self.data), "DOCLOOP_MODEL_DIR": str(self.model)}
+        return {**environment, **folders, **own, **self.environment}
 
     def _reap(self, seconds: float) -> int:
         if self._process is None:

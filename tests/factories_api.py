@@ -14,6 +14,7 @@ import httpx
 from fastapi import FastAPI
 from PIL import Image
 from pydantic import SecretStr
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from api.app import create_app
@@ -21,7 +22,7 @@ from api.dependencies import Services
 from api.readiness import Part
 from api.settings import Settings
 from db.queries.keys import create_key, ensure_tenant
-from db.tables import Scope
+from db.tables import Prediction, Scope
 from extraction.classify import TypeClassifier, TypeDecision
 from extraction.confidence import Calibration
 from extraction.engine import Prompt
@@ -150,6 +151,11 @@ class Serving:
     async def tenant_id(self, tenant: str = "default") -> UUID:
         async with self.sessions.begin() as session:
             return (await ensure_tenant(session, tenant)).id
+
+    async def count(self, table: type = Prediction) -> int:
+        """Rows of all tenants."""
+        async with self.sessions.begin() as session:
+            return int(await session.scalar(select(func.count()).select_from(table)) or 0)
 
     async def extract(self, **arguments: Any) -> dict[str, Any]:
         """A prediction that is done."""

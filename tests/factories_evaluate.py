@@ -1,6 +1,5 @@
 """Runs with pending evaluations, versions in folders, and an engine over a fake server."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,12 +114,6 @@ async def make_asked(
         ]
         await add_evaluations(session, rows)
     return Asked(folder, sessions, run.id, tenant_id, predictions)
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.01)
 
 
 def question_of(row: Evaluation) -> NewEvaluation:

@@ -1,8 +1,7 @@
 """The app on a real `SwappingEngine` over a fake server, with versions in folders."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from extraction.model_folder import open_model_folder
 from tests.factories_api import RECEIPT, Serving, form, make_extractor, serving
 from tests.factories_models import write_version
 from tests.fakes import FakeEngine, FakeServer, passes
+from tests.waiting import until
 
 FIRST = "fake-1"  # the version of `factories_api.TRAITS`
 
@@ -54,14 +54,9 @@ class Swapping:
         """Returns when the version is served, and all that belongs to it is done."""
         # Marked last.
         model = self.up.services.readiness.state
-        await self.until(lambda: model(Part.MODEL).reason == version)
+        await until(lambda: model(Part.MODEL).reason == version)
         assert self.engine.state().model == version
         assert self.metric("docloop_champion_served") == 1
-
-    async def until(self, holds: Callable[[], bool]) -> None:
-        async with asyncio.timeout(15):
-            while not holds():  # noqa: ASYNC110 - what is waited for has no event
-                await asyncio.sleep(0.01)
 
     async def answered_by(self) -> str:
         """The version that answers a new document, as its row and its text both say."""

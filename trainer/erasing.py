@@ -23,10 +23,10 @@ from db.tables import AuditEvent, Prediction, RunExample, TrainingRun
 from trainer.profile import Profile
 from trainer.report.summary import RunSummary
 from trainer.report.write import SUMMARY_NAME, write_report
-from trainer.stage import MATERIAL, read_json, write_json
+from trainer.stage import EXAMPLES, MATERIAL, read_json, write_json
 
 _ERASED = "prediction.erase"
-_EXAMPLES = ("examples.jsonl", "examples.jsonl.partial")
+_EXAMPLES = (EXAMPLES, f"{EXAMPLES}.partial")
 _PAGES = "pages"
 
 logger = logging.getLogger(__name__)

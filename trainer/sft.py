@@ -51,26 +51,16 @@ def train_sft(
     set_seed(seed)
     trainer = CompletionTrainer(
         model=with_adapter(policy, adapter, targets),
-        args=SFTConfig(
-            output_dir=str(out),
-            max_length=None,
-            per_device_train_batch_size=1,
-            gradient_accumulation_steps=section.batch,
-            num_train_epochs=section.epochs,
+        args=sft_settings(
+            out,
+            batch=section.batch,
+            epochs=section.epochs,
             learning_rate=section.learning_rate,
-            lr_scheduler_type="linear",
             warmup_steps=section.warmup_steps,
-            max_grad_norm=1.0,
             logging_steps=1,
             save_steps=section.save_steps,
-            save_total_limit=2,
-            use_cpu=on_cpu,
-            bf16=not on_cpu,
-            gradient_checkpointing=not on_cpu,
-            dataloader_pin_memory=not on_cpu,
-            report_to=["tensorboard"],
             seed=seed,
-            data_seed=seed,
+            on_cpu=on_cpu,
             disable_tqdm=True,
         ),
         train_dataset=Dataset.from_list(
@@ -83,6 +73,62 @@ def train_sft(
     trainer.save_model(str(out / "adapter"))
     history: list[dict[str, Any]] = trainer.state.log_history
     return history
+
+
+def sft_settings(
+    out: Path,
+    *,
+    batch: int,
+    warmup_steps: float,
+    logging_steps: int,
+    save_steps: int,
+    seed: int,
+    epochs: float = 1,
+    learning_rate: float | None = None,
+    on_cpu: bool = True,
+    disable_tqdm: bool | None = None,
+) -> SFTConfig:
+    """How every supervised training here goes: one example at a time, nothing cut, nothing padded.
+
+    The rate rises to its peak and falls linearly to 0, gradients are clipped at a norm of 1, and
+    the two newest checkpoints are kept. On a GPU arithmetic is in bfloat16 and activations are
+    computed again.
+
+    Args:
+        out: gets checkpoints and TensorBoard logs.
+        batch: examples of an optimiser step, accumulated one by one.
+        warmup_steps: optimiser steps until the peak; below 1, a share of them all.
+        logging_steps: optimiser steps between two lines of the log.
+        save_steps: optimiser steps between two checkpoints.
+        seed: of the adapter's start, of dropout and of the data.
+        epochs: passes over the examples.
+        learning_rate: the peak; None where the trainer is given an optimiser, which has its own.
+        on_cpu: whether to leave a GPU alone.
+        disable_tqdm: whether no progress bar is shown; None leaves that to the log's level.
+    """
+    rate = {} if learning_rate is None else {"learning_rate": learning_rate}
+    return SFTConfig(
+        output_dir=str(out),
+        max_length=None,
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=batch,
+        num_train_epochs=epochs,
+        lr_scheduler_type="linear",
+        warmup_steps=warmup_steps,
+        max_grad_norm=1.0,
+        logging_steps=logging_steps,
+        save_steps=save_steps,
+        save_total_limit=2,
+        use_cpu=on_cpu,
+        bf16=not on_cpu,
+        gradient_checkpointing=not on_cpu,
+        dataloader_pin_memory=not on_cpu,
+        report_to=["tensorboard"],
+        seed=seed,
+        data_seed=seed,
+        disable_tqdm=disable_tqdm,
+        **rate,
+    )
 
 
 def with_adapter(policy: Policy, adapter: AdapterSection, targets: str) -> PeftModel:

@@ -19,6 +19,8 @@ from PIL import Image
 from transformers import DynamicCache
 from trl import GRPOTrainer
 
+from trainer.greedy import until_end
+
 # Their processor gives every prompt a row of tiles of its own: [prompts, tiles, 3, height, width].
 # Others lay the images of all prompts end to end.
 _TILED = ("idefics3", "smolvlm")
@@ -234,14 +236,6 @@ def _of_row(pictures: Mapping[str, torch.Tensor], row: int) -> dict[str, torch.T
     if "pixel_values" not in pictures or not bool(pictures["pixel_values"][row].any()):
         return {}
     return {name: value[row : row + 1] for name, value in pictures.items()}
-
-
-def until_end(ids: list[int], ends: set[int]) -> list[int]:
-    """An answer's tokens up to and with the first that ends it; all where none does."""
-    for position, token in enumerate(ids):
-        if token in ends:
-            return ids[: position + 1]
-    return ids
 
 
 class _evaluating:  # noqa: N801 - reads as a statement: with _evaluating(model)

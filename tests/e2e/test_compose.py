@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -24,12 +24,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import yaml
-from faults import TYPE, page, put_type
+from faults import TYPE, page, serving_slips
 from running_service import RunningService
 from tiny_versions import seal, write_adapter, write_merged
 
 from api.engine.group import free_port
 from db import tether
+from tests.waiting import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 
@@ -149,29 +150,8 @@ async def service(composed: Composed) -> AsyncIterator[RunningService]:
     assert settings["DOCLOOP_DATA_DIR"] == str(composed.var)
     assert settings["DOCLOOP_MODEL_DIR"] == str(composed.models / "base")
     service = RunningService(composed.var, composed.models / "base", settings)
-    service.start()
-    try:
-        await service.wait_ready()
-        await put_type(service)
+    async with serving_slips(service):
         yield service
-    finally:
-        service.stop()
-
-
-def docloop(service: RunningService, *arguments: str) -> str:
-    """A command in the container of the API."""
-    foreign = ("DOCLOOP_", "DATABASE_URL")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
-    done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-m", "api.cli", *arguments],
-        env=environment | dict(service.environment),
-        cwd=service.data,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
 
 
 async def extract(service: RunningService, number: int) -> Mapping[str, Any]:
@@ -204,12 +184,6 @@ async def clients(service: RunningService) -> AsyncIterator[Counter[str]]:
             stop.set()
 
 
-async def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.05)
-
-
 async def promote(service: RunningService, version: str) -> None:
     async with service.client() as client:
         moved = await client.post(f"/models/{version}/promote", json={})
@@ -230,7 +204,7 @@ async def test_adapters_take_over_and_go_back_under_requests(
     for seed, version in enumerate((FIRST, SECOND), start=5):
         folder = composed.var / "versions" / version
         write_adapter(folder, version, base, seed=seed)
-        said = await asyncio.to_thread(docloop, service, "models", "register", str(folder))
+        said = await asyncio.to_thread(service.command, "models", "register", str(folder))
         assert f"{version} is known" in said
     async with clients(service) as answered:
         for version in (FIRST, SECOND, BASE):

@@ -7,28 +7,24 @@ with a record, and writes the tokens that transformers write, is what has to be 
 import asyncio
 import io
 from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
-import torch
 from PIL import Image, ImageDraw
-from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from api.engine.local import LocalEngine
 from api.engine.options import LocalOptions
 from extraction.classify import TypeClassifier
 from extraction.confidence import Calibration
 from extraction.document_types.receipt import RECEIPT
-from extraction.engine import Prompt, Sampling
+from extraction.engine import Sampling
 from extraction.extract import Extraction, Extractor, ExtractRequest, Readers
 from extraction.model_folder import ModelFolder, open_model_folder
 from extraction.pages import Page
 from extraction.prompt import Asked, build_prompt
 from tests.factories_engine import serving
 from tests.factories_lines import page_of
-from tests.factories_seeing import write_shipped
+from tests.factories_seeing import answered_by_transformers, whole, write_shipped
 from trainer.default_model.assemble import assemble
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -106,31 +102,5 @@ async def test_the_engine_writes_what_transformers_write(
     shown = model.traits.pages.show([Page(0, page())], 1, alone=alone)
     prompt = build_prompt(asked, () if alone else LINES, shown=shown)
     answer = await engine.generate(prompt, Sampling(COUNT))
-    count, text = await asyncio.to_thread(expected, model.folder, prompt)
-    assert (answer.prompt_tokens, answer.text.rstrip("\ufffd")) == (count, text)
-
-
-def expected(folder: Path, prompt: Prompt) -> tuple[int, str]:
-    """Prompt tokens and answer by transformers."""
-    processor: Any = AutoProcessor.from_pretrained(folder)
-    loaded = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32).eval()
-    images = [Image.open(io.BytesIO(i)) for m in prompt.messages for i in m.images]
-    chat = [
-        {
-            "role": message.role,
-            "content": [
-                *({"type": "image"} for _ in message.images),
-                {"type": "text", "text": message.text},
-            ],
-        }
-        for message in prompt.messages
-    ]
-    text = processor.apply_chat_template(chat, add_generation_prompt=True)
-    options = {"images_kwargs": dict(prompt.image_options)}
-    seen = processor(images=[images], text=[text], return_tensors="pt", **options)
-    drawn = loaded.generate(**seen, max_new_tokens=COUNT, do_sample=False)
-    count = seen["input_ids"].shape[1]
-    ids = drawn[0, count:].tolist()
-    if ids and ids[-1] == processor.tokenizer.eos_token_id:
-        ids.pop()
-    return count, processor.tokenizer.decode(ids).rstrip("\ufffd")
+    count, text = await asyncio.to_thread(answered_by_transformers, model.folder, prompt, COUNT)
+    assert (answer.prompt_tokens, whole(answer.text)) == (count, text)

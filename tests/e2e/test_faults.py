@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 import pytest_asyncio
-from faults import TYPE, Ledger, Load, kill, missing, page, put_type, until_answered
+from faults import TYPE, Ledger, Load, kill, missing, page, serving_slips, until_answered
 from running_service import RunningService
 
 from trainer.tiny_models import build_idefics3, write_card
@@ -27,18 +27,9 @@ FORM = {"document_type": TYPE, "ocr": "off"}
 async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningService]:
     folder = tmp_path_factory.mktemp("faults")
     model = write_card(build_idefics3(folder / "model"), "tiny-vision", sees_images=True)
-    service = RunningService(
-        folder / "data", model, {"DOCLOOP_ENGINE_THREADS": "1", "DOCLOOP_OCR_ENABLED": "false"}
-    )
-    service.start()
-    try:
-        await service.wait_ready()
-        await put_type(service)
+    settings = {"DOCLOOP_ENGINE_THREADS": "1", "DOCLOOP_OCR_ENABLED": "false"}
+    async with serving_slips(RunningService(folder / "data", model, settings)) as service:
         yield service
-    finally:
-        service.stop()
-        for process in service.processes():
-            process.kill()
 
 
 async def post(client: httpx.AsyncClient, number: int) -> httpx.Response:

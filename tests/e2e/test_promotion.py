@@ -1,10 +1,7 @@
 """Promotion, restart and rollback on the real service with a real vLLM, under load."""
 
 import asyncio
-import os
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,10 +11,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from faults import TYPE, page, put_type
+from faults import TYPE, page, serving_slips
 from running_service import RunningService
 from tiny_versions import seal
 
+from tests.waiting import until
 from trainer.tiny_models import build_idefics3
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(420)]
@@ -46,38 +44,9 @@ async def service(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Run
     seal(model, FIRST, sees_images=True, base="tiny")
     second = other_weights(root / "second", model)
     seal(second, SECOND, sees_images=True, base="tiny", parent=FIRST)
-    service = RunningService(
-        root / "data", model, {"DOCLOOP_ENGINE_THREADS": "1", "DOCLOOP_OCR_ENABLED": "false"}
-    )
-    service.start()
-    try:
-        await service.wait_ready()
-        await put_type(service)
+    settings = {"DOCLOOP_ENGINE_THREADS": "1", "DOCLOOP_OCR_ENABLED": "false"}
+    async with serving_slips(RunningService(root / "data", model, settings)) as service:
         yield service
-    finally:
-        service.stop()
-        for process in service.processes():
-            process.kill()
-
-
-def docloop(service: RunningService, *arguments: str) -> str:
-    """A command of its own beside the running service."""
-    foreign = ("DOCLOOP_", "DATABASE_URL")
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
-    environment |= {
-        "DOCLOOP_DATA_DIR": str(service.data),
-        "DOCLOOP_MODEL_DIR": str(service.model),
-    }
-    done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-m", "api.cli", *arguments],
-        env=environment,
-        cwd=service.data,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
 
 
 @asynccontextmanager
@@ -108,12 +77,6 @@ async def clients(service: RunningService) -> AsyncIterator[Counter[str]]:
             stop.set()
 
 
-async def until(holds: Any, seconds: float = 120.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.05)
-
-
 async def models(service: RunningService) -> dict[str, Any]:
     async with service.client() as client:
         found: dict[str, Any] = (await client.get("/models")).json()
@@ -138,7 +101,7 @@ async def answers_now(service: RunningService, number: int) -> str:
 
 async def test_a_promotion_under_load_loses_nothing(service: RunningService) -> None:
     folder = service.model.parent / "second"
-    said = await asyncio.to_thread(docloop, service, "models", "register", str(folder))
+    said = await asyncio.to_thread(service.command, "models", "register", str(folder))
     assert f"{SECOND} is known" in said
     async with clients(service) as answered, service.client() as client:
         moved = await client.post(f"/models/{SECOND}/promote", json={"expected_generation": 1})
@@ -168,7 +131,7 @@ async def test_a_restart_begins_with_the_champion(service: RunningService) -> No
 
 async def test_a_rollback_under_load_loses_nothing(service: RunningService) -> None:
     async with clients(service) as answered:
-        said = await asyncio.to_thread(docloop, service, "models", "rollback")
+        said = await asyncio.to_thread(service.command, "models", "rollback")
         assert f"champion {FIRST}, generation 3" in said
         await until_served(service, FIRST)
         await until(lambda: answered[FIRST] >= CLIENTS)

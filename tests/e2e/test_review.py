@@ -15,14 +15,14 @@ from typing import Any
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Error, expect, sync_playwright
+from playwright.sync_api import Browser, Error, expect
 from sqlalchemy import delete
 
 from db.embedded import start_postgres
 from db.migrate import upgrade
 from db.tables import ReviewLease
 from tests.factories_api import KEY
-from tests.factories_browser import Seat, find_chromium, middle_of, violations
+from tests.factories_browser import Seat, middle_of, violations
 from tests.factories_pages import CLERK_KEY, REGION, SECOND_KEY, Desk, desk, fill, make_papers
 
 WIDTHS = ((390, 844), (1024, 768), (1600, 1000))
@@ -32,19 +32,6 @@ PLACES = (
     *("/versions/never", "/review/{0}", "/review/{1}"),
 )
 NOTE = {"type": "object", "properties": {"number": {"type": "string"}}}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        try:
-            found = playwright.chromium.launch(
-                executable_path=find_chromium(), args=["--no-sandbox"]
-            )
-        except Error as error:
-            pytest.skip(f"no Chromium here: {str(error).splitlines()[0]}")
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")

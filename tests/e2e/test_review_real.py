@@ -17,11 +17,11 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from running_service import KEY, RunningService
 
 from extraction.normalize import parse_money
-from tests.factories_browser import Seat, find_chromium
+from tests.factories_browser import Seat
 from trainer.synth.document import SyntheticDocument
 from trainer.synth.receipts import make_receipt
 
@@ -37,19 +37,6 @@ SLIP = {
     },
 }
 AMOUNT = re.compile(r"\d+[.,]\d\d")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        try:
-            found = playwright.chromium.launch(
-                executable_path=find_chromium(), args=["--no-sandbox"]
-            )
-        except Error as error:
-            pytest.skip(f"no Chromium here: {str(error).splitlines()[0]}")
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")

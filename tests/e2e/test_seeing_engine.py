@@ -4,18 +4,12 @@ In float32 and greedy both must write the same tokens. So tiles that are cut oth
 the model's own processor show, and so do weights of which a part stays behind in a reload.
 """
 
-import io
 from collections.abc import AsyncIterator
-from functools import cache
-from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
-import torch
 from PIL import Image, ImageDraw
 from tiny_versions import write_merged
-from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from api.engine.local import LocalEngine
 from api.engine.options import LocalOptions
@@ -28,6 +22,7 @@ from extraction.pages import Page
 from extraction.prompt import Asked, build_prompt
 from tests.factories_engine import serving
 from tests.factories_lines import page_of
+from tests.factories_seeing import answered_by_transformers, whole
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -86,48 +81,13 @@ async def engine(
         yield engine
 
 
-@cache
-def loaded(folder: Path) -> tuple[Any, Any]:
-    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32)
-    return model.eval(), AutoProcessor.from_pretrained(folder)
-
-
-def expected(folder: Path, prompt: Prompt) -> tuple[int, str]:
-    """Prompt tokens and answer; tests/unit/test_page_view.py says the same of training's tiles."""
-    model, processor = loaded(folder)
-    images = [Image.open(io.BytesIO(i)) for m in prompt.messages for i in m.images]
-    chat = [
-        {
-            "role": message.role,
-            "content": [
-                *({"type": "image"} for _ in message.images),
-                {"type": "text", "text": message.text},
-            ],
-        }
-        for message in prompt.messages
-    ]
-    text = processor.apply_chat_template(chat, add_generation_prompt=True)
-    seen = {"images": [images], "images_kwargs": dict(prompt.image_options)} if images else {}
-    shown = processor(**seen, text=[text], return_tensors="pt")
-    drawn = model.generate(**shown, max_new_tokens=COUNT, do_sample=False)
-    count = shown["input_ids"].shape[1]
-    ids = drawn[0, count:].tolist()
-    if ids and ids[-1] == processor.tokenizer.eos_token_id:
-        ids.pop()
-    return count, whole(processor.tokenizer.decode(ids))
-
-
-def whole(text: str) -> str:
-    """Without the first bytes of a character that is cut off at the end."""
-    return text.rstrip("\ufffd")
-
-
 async def check(engine: LocalEngine, model: ModelFolder) -> list[Completion]:
     found = []
     for prompt in prompts():
         answer = await engine.generate(prompt, Sampling(COUNT))
         given = (answer.prompt_tokens, whole(answer.text))
-        assert given == expected(model.folder, prompt)
+        # tests/unit/test_page_view.py says the same of training's tiles.
+        assert given == answered_by_transformers(model.folder, prompt, COUNT)
         found.append(answer)
     return found
 

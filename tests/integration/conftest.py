@@ -7,6 +7,7 @@ use many connections or restart things: a database of its own, copied from the t
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import psycopg
@@ -18,6 +19,9 @@ from db.embedded import EmbeddedPostgres, start_postgres
 from db.migrate import upgrade
 from db.queries.keys import ensure_tenant
 from db.sessions import make_engine, make_sessions
+
+if TYPE_CHECKING:
+    from tests.factories_api import Serving
 
 TEMPLATE = "docloop_template"
 SHARED = "docloop_shared"
@@ -88,6 +92,15 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
 def sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
     """Sessions on `database_url`, whose commits are real."""
     return make_sessions(engine)
+
+
+@pytest.fixture
+async def up(database_url: str, tmp_path: Path) -> "AsyncIterator[Serving]":
+    """The whole app with its usual settings; a module that wants others has its own."""
+    from tests.factories_api import serving
+
+    async with serving(database_url, tmp_path) as up:
+        yield up
 
 
 @pytest.fixture

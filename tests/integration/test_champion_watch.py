@@ -23,6 +23,7 @@ from extraction.errors import EngineUnavailable
 from tests.factories_api import document, form
 from tests.factories_models import write_card, write_version
 from tests.factories_swap import FIRST, Swapping, swapping
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ async def test_a_promotion_is_followed_at_once(app: Swapping) -> None:
     assert app.metric("docloop_swap_pause_seconds_count", way="reload") == 1
     assert app.metric("docloop_champion_generation") == 2
     assert await events(app) == [("model.promote", "v-2"), ("model.swap", "v-2")]
-    await app.until(lambda: app.up.services.extractor.versions.names == {"v-2"})
+    await until(lambda: app.up.services.extractor.versions.names == {"v-2"})
     answer = (await app.up.client.get("/models")).json()
     assert [(m["id"], m["champion"], m["served"]) for m in answer["models"]] == [
         ("v-2", True, True),
@@ -68,7 +69,7 @@ async def test_a_promotion_is_followed_at_once(app: Swapping) -> None:
     assert (await app.up.client.post("/models/rollback")).json()["champion"] == FIRST
     await app.serves(FIRST)
     assert await app.answered_by() == FIRST
-    await app.until(lambda: not (app.folder / "data" / FILE).exists())
+    await until(lambda: not (app.folder / "data" / FILE).exists())
 
 
 async def test_no_request_is_lost_or_mixed_by_a_swap(app: Swapping) -> None:
@@ -100,7 +101,7 @@ async def test_two_quick_promotions_end_at_the_last(app: Swapping) -> None:
         await app.register(f"v-{number}")
     app.server.pause_seconds = 0.3
     await app.promote("v-2")
-    await app.until(lambda: bool(app.server.reloads) or app.engine.state().model == "v-2")
+    await until(lambda: bool(app.server.reloads) or app.engine.state().model == "v-2")
     await app.promote("v-3")
     await app.serves("v-3")
     assert await app.answered_by() == "v-3"
@@ -168,7 +169,7 @@ async def test_a_folder_that_must_not_be_served_is_refused(app: Swapping, spoil:
     assert (await app.up.client.get("/models")).json()["generation"] == 1
     # And by the process, where another machine has moved it.
     await point_at(app, "v-2")
-    await app.until(lambda: bool(app.up.services.routing.problem))
+    await until(lambda: bool(app.up.services.routing.problem))
     assert "v-2 is not served" in app.up.services.routing.problem
     assert "v-2 is not served" in (await app.up.client.get("/models")).json()["problem"]
     ready = await app.up.client.get("/readyz")
@@ -182,7 +183,7 @@ async def test_a_folder_that_must_not_be_served_is_refused(app: Swapping, spoil:
     assert ("model.refused", "v-2") in await events(app)
     # A new word of the database ends the problem.
     assert (await app.up.client.post("/models/rollback")).status_code == 200
-    await app.until(lambda: not app.up.services.routing.problem)
+    await until(lambda: not app.up.services.routing.problem)
     assert (await app.up.client.get("/readyz")).json()["problem"] is None
     assert app.metric("docloop_champion_served") == 1
 
@@ -191,7 +192,7 @@ async def test_weights_that_fail_their_test_are_tried_once(app: Swapping) -> Non
     await app.register("v-2")
     app.server.faults["v-2"] = SmokeFailed("a test answer is empty")
     await app.promote("v-2")
-    await app.until(lambda: app.metric("docloop_champion_served") == 0)
+    await until(lambda: app.metric("docloop_champion_served") == 0)
     await asyncio.sleep(0.6)
     assert app.server.reloads == ["v-2"]
     assert await app.answered_by() == FIRST
@@ -206,7 +207,7 @@ async def test_a_passing_fault_is_tried_again(database_url: str, tmp_path: Path)
         await app.register("v-2")
         app.server.faults["v-2"] = EngineUnavailable("it is starting")
         await app.promote("v-2")
-        await app.until(lambda: len(app.server.reloads) >= 2)
+        await until(lambda: len(app.server.reloads) >= 2)
         app.server.faults.clear()
         await app.serves("v-2")
         assert app.up.services.routing.problem == ""
@@ -236,7 +237,7 @@ async def test_a_model_put_into_the_champions_folder_takes_its_place(
             await register_model(session, older)
             # Another model was made here when `fake-0` was already registered in this folder.
             await promote(session, "fake-0", 1)
-        await app.until(lambda: "fake-0 is not served" in app.up.services.routing.problem)
+        await until(lambda: "fake-0 is not served" in app.up.services.routing.problem)
     async with swapping(database_url, tmp_path) as app:
         await app.serves(FIRST)
         assert app.up.services.routing.generation == 3
@@ -247,7 +248,7 @@ async def test_the_canary_answers_its_share_and_the_champion_stands_in(app: Swap
     await app.register("v-2")
     put = await app.up.client.put("/models/canary", json={"version": "v-2", "ratio": 1.0})
     assert put.json()["canary"] == "v-2"
-    await app.until(lambda: app.up.services.routing.canary is not None)
+    await until(lambda: app.up.services.routing.canary is not None)
     assert await app.answered_by() == "v-2"
     assert app.metric("docloop_canary_answers_total", answered_by="canary") == 1
     app.server.faults["v-2"] = EngineUnavailable("it died")
@@ -256,7 +257,7 @@ async def test_the_canary_answers_its_share_and_the_champion_stands_in(app: Swap
     app.server.faults.clear()
     # Half of the predictions, by their ids.
     await app.up.client.put("/models/canary", json={"version": "v-2", "ratio": 0.5})
-    await app.until(
+    await until(
         lambda: (
             app.up.services.routing.canary is not None
             and app.up.services.routing.canary.ratio == 0.5
@@ -266,7 +267,7 @@ async def test_the_canary_answers_its_share_and_the_champion_stands_in(app: Swap
     # Promoted, it is the champion and no canary any more, without being loaded twice.
     await app.promote("v-2")
     await app.serves("v-2")
-    await app.until(lambda: app.up.services.routing.canary is None)
+    await until(lambda: app.up.services.routing.canary is None)
     assert len(app.server.twins) == 1
     assert await app.answered_by() == "v-2"
 
@@ -274,10 +275,10 @@ async def test_the_canary_answers_its_share_and_the_champion_stands_in(app: Swap
 async def test_a_canary_that_ends_is_unloaded(app: Swapping) -> None:
     await app.register("v-2")
     await app.up.client.put("/models/canary", json={"version": "v-2", "ratio": 0.5})
-    await app.until(lambda: app.engine.versions() == (FIRST, "v-2"))
+    await until(lambda: app.engine.versions() == (FIRST, "v-2"))
     await app.up.client.put("/models/canary", json={"version": None})
-    await app.until(lambda: app.engine.versions() == (FIRST,))
-    await app.until(lambda: app.up.services.extractor.versions.names == {FIRST})
+    await until(lambda: app.engine.versions() == (FIRST,))
+    await until(lambda: app.up.services.extractor.versions.names == {FIRST})
     assert app.up.services.routing.canary is None
     assert await app.answered_by() == FIRST
 
@@ -285,11 +286,11 @@ async def test_a_canary_that_ends_is_unloaded(app: Swapping) -> None:
 async def test_the_shadow_answers_for_the_record_only(app: Swapping) -> None:
     await app.register("v-2")
     await app.up.client.put("/models/shadow", json={"version": "v-2"})
-    await app.until(lambda: app.up.services.routing.shadow == "v-2")
+    await until(lambda: app.up.services.routing.shadow == "v-2")
     found = await app.up.extract(**form(document_type="receipt"))
     assert found["model_version"] == found["record"]["receipt_number"] == FIRST
     stored = "docloop_shadow_answers_total"
-    await app.until(lambda: app.metric(stored, result="stored") == 1)
+    await until(lambda: app.metric(stored, result="stored") == 1)
     tenant = await app.up.tenant_id()
     async with app.up.sessions() as session:
         (row,) = await list_shadow_answers(session, tenant, found["id"])
@@ -310,7 +311,7 @@ async def test_a_slow_shadow_delays_nobody_and_is_dropped_under_load(
     async with swapping(database_url, tmp_path, shadow_queue_size=2) as app:
         await app.register("v-2")
         await app.up.client.put("/models/shadow", json={"version": "v-2"})
-        await app.until(lambda: app.up.services.routing.shadow == "v-2")
+        await until(lambda: app.up.services.routing.shadow == "v-2")
         (twin,) = app.server.twins
         twin.hold.clear()
         for number in range(6):
@@ -321,7 +322,7 @@ async def test_a_slow_shadow_delays_nobody_and_is_dropped_under_load(
         assert dropped is not None
         assert 3 <= dropped <= 4  # two wait, at most one is asked
         twin.hold.set()
-        await app.until(
+        await until(
             lambda: app.metric("docloop_shadow_answers_total", result="stored") == 6 - dropped
         )
 

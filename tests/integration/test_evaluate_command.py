@@ -29,9 +29,10 @@ from extraction.lines import Line
 from extraction.model_folder import open_model_folder
 from extraction.pages import Page
 from tests.factories_api import document
-from tests.factories_evaluate import TILL, Asked, Sessions, make_asked, question_of, until
+from tests.factories_evaluate import TILL, Asked, Sessions, make_asked, question_of
 from tests.factories_swap import named
 from tests.fakes import FakeServer
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 

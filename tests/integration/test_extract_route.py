@@ -2,11 +2,10 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import text
 
 from db.queries.live import LiveCounts, live_counts
 from db.sessions import make_engine, make_sessions
@@ -28,17 +27,6 @@ from tests.factories_api import (
 from tests.fakes import FakeEngine
 
 PROBLEM = "application/problem+json"
-
-
-@pytest.fixture
-async def up(database_url: str, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(database_url, tmp_path) as up:
-        yield up
-
-
-async def count(up: Serving, table: type = Prediction) -> int:
-    async with up.sessions.begin() as session:
-        return int(await session.scalar(select(func.count()).select_from(table)) or 0)
 
 
 async def test_a_receipt(up: Serving) -> None:
@@ -125,7 +113,7 @@ async def test_what_is_no_document_is_refused_and_leaves_nothing(
     assert response.status_code == status
     assert response.headers["content-type"] == PROBLEM
     assert response.json()["type"] == f"/problems/{slug}"
-    assert await count(up) == await count(up, Document) == 0
+    assert await up.count() == await up.count(Document) == 0
     assert up.engine.prompts == []
 
 
@@ -169,7 +157,7 @@ async def test_a_request_at_fault_names_the_place(
     assert response.status_code == status, response.text
     faults = response.json()["faults"]
     assert any(name.startswith(place) for name in faults), faults
-    assert await count(up) == 0
+    assert await up.count() == 0
 
 
 @pytest.mark.parametrize(
@@ -182,7 +170,7 @@ async def test_a_request_at_fault_names_the_place(
 async def test_unknown_names(up: Serving, fields: dict[str, str], slug: str) -> None:
     response = await up.client.post("/extract", **form(**fields))
     assert (response.status_code, response.json()["type"]) == (422, f"/problems/{slug}")
-    assert await count(up) == 0
+    assert await up.count() == 0
 
 
 async def test_too_large(database_url: str, tmp_path: Path) -> None:
@@ -216,7 +204,7 @@ async def test_fifty_at_once_with_one_key_are_computed_once(up: Serving) -> None
     assert {response.status_code for response in responses} == {200}
     assert len({response.text for response in responses}) == 1
     assert len(up.engine.prompts) == 1
-    assert await count(up) == 1
+    assert await up.count() == 1
 
 
 async def test_the_same_key_again_is_the_same_answer(up: Serving) -> None:
@@ -238,7 +226,7 @@ async def test_the_same_key_with_another_body_is_a_conflict(up: Serving) -> None
         assert response.status_code == 409
         assert response.json()["type"] == "/problems/idempotency-conflict"
         assert response.json()["prediction_id"] == first.json()["id"]
-    assert await count(up) == 1
+    assert await up.count() == 1
 
 
 async def test_an_engine_that_is_away_fails_the_row_and_the_key_may_try_again(
@@ -258,7 +246,7 @@ async def test_an_engine_that_is_away_fails_the_row_and_the_key_may_try_again(
     answered = await up.client.post("/extract", **form(), headers=headers)
     assert (answered.status_code, answered.json()["id"]) == (200, prediction_id)
     assert answered.json()["error"] is None
-    assert await count(up) == 1
+    assert await up.count() == 1
 
 
 async def test_an_answer_that_is_no_record_fails_the_row(database_url: str, tmp_path: Path) -> None:
@@ -304,155 +292,6 @@ async def test_our_own_fault_fails_the_row(up: Serving) -> None:
     assert failed.json()["state"] == "failed"
 
 
-async def test_a_full_queue_is_told_at_once(database_url: str, tmp_path: Path) -> None:
-    async with serving(database_url, tmp_path, max_concurrency=1, queue_size=0) as up:
-        up.engine.hold.clear()
-        first = asyncio.create_task(up.client.post("/extract", **form()))
-        await up.until_asked()
-        second = await up.client.post("/extract", **form(document("two")))
-        assert second.status_code == 429
-        assert int(second.headers["retry-after"]) > 0
-        up.engine.hold.set()
-        assert (await first).status_code == 200
-
-
-async def test_a_client_that_hangs_up_finds_its_answer(up: Serving) -> None:
-    up.engine.hold.clear()
-    headers = {"idempotency-key": "gone"}
-    request = asyncio.create_task(up.client.post("/extract", **form(), headers=headers))
-    await up.until_asked()
-    request.cancel()
-    await asyncio.gather(request, return_exceptions=True)
-    up.engine.hold.set()
-    again = await up.client.post("/extract", **form(), headers=headers)
-    assert again.status_code == 200
-    assert len(up.engine.prompts) == 1
-
-
-async def test_without_waiting(up: Serving) -> None:
-    response = await up.client.post("/extract?wait=false", **form(document_type="receipt"))
-    assert response.status_code == 202, response.text
-    answer = response.json()
-    assert response.headers["location"] == f"/predictions/{answer['id']}"
-    assert answer["state"] == "queued"
-    assert (answer["record"], answer["finished_at"]) == (None, None)
-    done = await up.until_done(answer["id"])
-    assert (done["state"], done["record"]["total"]) == ("done", "9.00")
-
-
-async def test_without_waiting_bad_documents_are_refused_at_once(up: Serving) -> None:
-    response = await up.client.post("/extract?wait=false", **form(factories_documents.gif()))
-    assert response.status_code == 415
-    assert await count(up) == 0
-
-
-async def test_what_takes_too_long_goes_on_behind_a_202(database_url: str, tmp_path: Path) -> None:
-    async with serving(database_url, tmp_path, wait_timeout_seconds=0.2) as up:
-        up.engine.hold.clear()
-        response = await up.client.post("/extract", **form())
-        assert (response.status_code, response.json()["state"]) == (202, "running")
-        up.engine.hold.set()
-        assert (await up.until_done(response.json()["id"]))["state"] == "done"
-
-
-async def test_a_queued_document_survives_a_restart(database_url: str, tmp_path: Path) -> None:
-    async with serving(database_url, tmp_path) as up:
-        up.engine.hold.clear()
-        response = await up.client.post("/extract?wait=false", **form())
-        await up.until_asked()
-    async with serving(database_url, tmp_path) as up:
-        done = await up.until_done(response.json()["id"])
-        assert done["state"] == "done"
-
-
-async def test_a_job_of_a_killed_process_is_taken_up_again(
-    database_url: str, tmp_path: Path
-) -> None:
-    async with serving(database_url, tmp_path, job_concurrency=1) as up:
-        up.engine.hold.clear()
-        response = await up.client.post("/extract?wait=false", **form())
-        await up.until_asked()
-    async with serving(database_url, tmp_path, engine=receipt_engine()) as up:
-        await up.until_done(response.json()["id"])
-    # As a kill leaves it: the job is being done by a worker that is silent since long.
-    await _pretend_kill(database_url, response.json()["id"], attempts=1)
-    async with serving(database_url, tmp_path) as up:
-        assert (await up.until_done(response.json()["id"]))["state"] == "done"
-        assert len(up.engine.prompts) == 1
-
-
-async def test_a_document_that_kills_its_worker_is_given_up(
-    database_url: str, tmp_path: Path
-) -> None:
-    async with serving(database_url, tmp_path) as up:
-        response = await up.client.post("/extract?wait=false", **form())
-        await up.until_done(response.json()["id"])
-    await _pretend_kill(database_url, response.json()["id"], attempts=9)
-    async with serving(database_url, tmp_path) as up:
-        failed = await up.until_done(response.json()["id"])
-        assert failed["state"] == "failed"
-        assert failed["error"]["type"] == "/problems/processing-failed"
-        assert up.engine.prompts == []
-
-
-async def _pretend_kill(database_url: str, prediction_id: str, attempts: int) -> None:
-    engine = make_engine(database_url)
-    async with engine.begin() as connection:
-        await connection.execute(
-            text(
-                "UPDATE predictions SET state = 'running', finished_at = NULL, record = NULL"
-                " WHERE id = :id"
-            ),
-            {"id": prediction_id},
-        )
-        worker = await connection.scalar(
-            text(
-                "INSERT INTO procrastinate_workers (last_heartbeat)"
-                " VALUES (now() - interval '1 hour') RETURNING id"
-            )
-        )
-        await connection.execute(
-            text(
-                "INSERT INTO procrastinate_jobs"
-                " (queue_name, task_name, args, status, attempts, worker_id)"
-                " SELECT 'extract', 'extract', jsonb_build_object("
-                "'tenant_id', tenant_id::text, 'prediction_id', id::text),"
-                " 'doing', :attempts, :worker FROM predictions WHERE id = :id"
-            ),
-            {"attempts": attempts, "worker": worker, "id": prediction_id},
-        )
-    await engine.dispose()
-
-
-async def test_a_caller_whose_process_died_may_try_again(database_url: str, tmp_path: Path) -> None:
-    headers = {"idempotency-key": "died"}
-    async with serving(database_url, tmp_path) as up:
-        first = await up.client.post("/extract", **form(), headers=headers)
-    engine = make_engine(database_url)
-    async with engine.begin() as connection:
-        # As a kill leaves it: running, by a process whose lock is free.
-        await connection.execute(
-            text("UPDATE predictions SET state = 'running', finished_at = NULL, record = NULL")
-        )
-    await engine.dispose()
-    async with serving(database_url, tmp_path) as up:
-        again = await up.client.post("/extract", **form(), headers=headers)
-        assert (again.status_code, again.json()["id"]) == (200, first.json()["id"])
-        assert again.json()["record"]["total"] == "9.00"
-
-
-async def test_a_stop_ends_what_somebody_waits_for(database_url: str, tmp_path: Path) -> None:
-    async with serving(database_url, tmp_path) as up:
-        up.engine.hold.clear()
-        waiting = asyncio.create_task(up.client.post("/extract", **form()))
-        await up.until_asked()
-    await asyncio.gather(waiting, return_exceptions=True)
-    async with serving(database_url, tmp_path) as up:
-        (row,) = (await up.client.get("/predictions")).json()["predictions"]
-        assert row["state"] == "failed"
-        assert row["error"]["type"] == "/problems/interrupted"
-
-
 async def test_pages_as_documents(up: Serving) -> None:
     pdf = factories_documents.pdf_of_images(pages_of("one", "two", "three"))
     files = {"file": ("a.pdf", pdf, "application/pdf")}
@@ -467,7 +306,7 @@ async def test_pages_as_documents(up: Serving) -> None:
     assert {prediction["record"]["total"] for prediction in predictions} == {"9.00"}
     again = await up.client.post("/extract", files=files, data={"split": "pages"}, headers=headers)
     assert again.json() == response.json()
-    assert await count(up) == 3
+    assert await up.count() == 3
     queued = await up.client.post("/extract?wait=false", files=files, data={"split": "pages"})
     assert queued.status_code == 202
     for prediction in queued.json()["predictions"]:

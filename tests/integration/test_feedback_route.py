@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -12,13 +10,7 @@ from sqlalchemy import func, select
 
 from db.tables import Correction
 from extraction.engine import EngineStatus
-from tests.factories_api import Serving, document, form, serving
-
-
-@pytest.fixture
-async def up(database_url: str, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(database_url, tmp_path) as up:
-        yield up
+from tests.factories_api import Serving, document, form
 
 
 def corrected(prediction_id: str, **more: Any) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 from uuid import uuid4
 
 import httpx
@@ -13,17 +11,11 @@ from api.pages.cookies import COOKIE, csrf_token
 from api.pages.sign_in import own_path
 from db.queries.keys import list_keys, revoke_key
 from db.tables import PageSession, Scope
-from tests.factories_api import KEY, Serving, document, form, serving
+from tests.factories_api import KEY, Serving, document, form
 from tests.probes import count_rows, problem_in
 
 HTML = {"accept": "text/html"}
 SAID = {"verdict": "correct"}
-
-
-@pytest.fixture
-async def up(database_url: str, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(database_url, tmp_path) as up:
-        yield up
 
 
 def browser(up: Serving) -> httpx.AsyncClient:

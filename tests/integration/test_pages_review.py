@@ -1,7 +1,6 @@
 """What a review needs: an order that teaches, leases, conflicts, regions, schemas under check."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -34,12 +33,6 @@ from tests.integration.test_pages import signed_in
 from tests.probes import problem_in
 
 FAIL = {"name": "items_sum", "verdict": "fail", "detail": "They do not sum.", "fields": ["total"]}
-
-
-@pytest.fixture
-async def up(database_url: str, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(database_url, tmp_path) as up:
-        yield up
 
 
 async def answered(

@@ -1,7 +1,6 @@
 """Reading and erasing what was answered, through the whole app."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,13 +10,7 @@ from sqlalchemy import func, select
 from db.queries.audit import list_events
 from db.tables import Correction, Document, Page, Prediction, Scope
 from extraction.engine import EngineStatus
-from tests.factories_api import Serving, document, form, serving
-
-
-@pytest.fixture
-async def up(database_url: str, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(database_url, tmp_path) as up:
-        yield up
+from tests.factories_api import Serving, document, form
 
 
 def stored_files(folder: Path) -> list[Path]:

@@ -1,27 +1,17 @@
 """The second person, through the whole app."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
-
-import pytest
 
 from db.queries.audit import list_events
 from db.queries.learning import list_learnable
 from db.tables import Scope
-from tests.factories_api import Serving, document, form, serving
+from tests.factories_api import Serving, document, form
 from tests.probes import problem_in
 from trainer.profile import load_profile
 from trainer.quarantine import screen_new
 
 SMALL = load_profile("small")
-
-
-@pytest.fixture
-async def up(database_url: str, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(database_url, tmp_path) as up:
-        yield up
 
 
 async def give_wrong(up: Serving, mark: str = "one") -> dict[str, Any]:

@@ -4,8 +4,6 @@ The routes come from the app, so that a new one without a line here fails.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,7 +13,7 @@ import pytest
 from db.queries.corrections import get_correction
 from db.queries.quarantine import hold
 from db.tables import Correction, Document, Prediction, Scope
-from tests.factories_api import Serving, body, document, form, serving
+from tests.factories_api import Serving, body, document, form
 from tests.probes import count_rows, problem_in
 
 NOTE = {"type": "object", "properties": {"number": {"type": "string"}}}
@@ -34,12 +32,6 @@ OPEN = {
     ("PUT", "/models/canary"),
     ("PUT", "/models/shadow"),
 }
-
-
-@pytest.fixture
-async def up(database_url: str, tmp_path: Path) -> AsyncIterator[Serving]:
-    async with serving(database_url, tmp_path) as up:
-        yield up
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 import asyncio
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +15,10 @@ from extraction.errors import EngineUnavailable, PromptTooLong
 from extraction.model_folder import ModelFolder
 from extraction.traits import ModelTraits
 from tests.fakes_engine import FakeVllm, answer
+from tests.waiting import until
 
 PROMPT = Prompt((Message("user", "u"),), hash="h")
 SAMPLING = Sampling(max_tokens=8)
-
-
-async def until(true: Callable[[], bool], seconds: float = 5.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
 
 
 def all_up(engine: RemoteEngine) -> bool:

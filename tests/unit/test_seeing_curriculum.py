@@ -16,7 +16,7 @@ from tests.factories_seeing import write_decoder, write_trained
 from trainer.default_model.sight import TOWER
 from trainer.default_model.sroie import ReadReceipt
 from trainer.default_model.vision import reading
-from trainer.default_model.vision.field_rows import View, read_rows, write_rows
+from trainer.default_model.vision.field_rows import View, write_rows
 from trainer.default_model.vision.fields import share_right, train_fields
 from trainer.default_model.vision.pieces import (
     Piece,
@@ -30,6 +30,7 @@ from trainer.default_model.vision.reader import LEARNED, Reader
 from trainer.default_model.vision.reading import train_reading
 from trainer.default_model.vision.seeing import load_seeing
 from trainer.default_model.vision.tower import build_tower
+from trainer.stage import read_lines
 
 PLAN = load_curriculum()
 FEW = PLAN.reading.model_copy(
@@ -166,7 +167,7 @@ def test_rows_show_lines_and_pages_in_every_way(tmp_path: Path) -> None:
     section = FIELDS.model_copy(update=counts)
     given = receipts(tmp_path)
     learned, held_out = write_rows(section, given, tmp_path / "rows", seed=2, threads=1)
-    rows = read_rows(learned)
+    rows = read_lines(learned)
     assert {row["view"] for row in rows} == set(View)
     for row in rows:
         text = row["prompt"][-1]["content"]
@@ -179,7 +180,7 @@ def test_rows_show_lines_and_pages_in_every_way(tmp_path: Path) -> None:
         for file in row["image_files"]:
             with Image.open(file) as image:
                 assert max(image.size) == 512 if row["view"] == View.BOTH else image.size
-    measured = read_rows(held_out)
+    measured = read_lines(held_out)
     assert len(measured) == 9, "three documents in three ways"
     asked = json.loads(measured[0]["completion"][0]["content"])
     assert asked == {"merchant_name": "CORNER STORE", "total": "9.00"}

@@ -4,7 +4,6 @@ import copy
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -14,14 +13,14 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from extraction.document_types.passport import PASSPORT
 from extraction.document_types.receipt import RECEIPT
-from extraction.engine import Message, Prompt
+from extraction.engine import Prompt
 from extraction.layout import Layout
 from extraction.model_folder import differences, open_model_folder
 from extraction.page_view import PageView
 from extraction.pages import Page
 from extraction.prompt import AnswerFormat, Asked, build_prompt
 from tests.factories_lines import page_of
-from tests.factories_seeing import PAGES, write_shipped, write_trained
+from tests.factories_seeing import PAGES, as_parts, write_shipped, write_trained
 from trainer.base_model import read_tokenizer
 from trainer.default_model.assemble import assemble, version_of
 from trainer.default_model.sight import PARTS, TOWER, WEIGHTS, base_name
@@ -46,11 +45,6 @@ def served(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("served") / "model"
     assemble(shipped, folder)
     return folder
-
-
-def as_parts(message: Message) -> dict[str, Any]:
-    content = [{"type": "image"} for _ in message.images]
-    return {"role": message.role, "content": [*content, {"type": "text", "text": message.text}]}
 
 
 def prompts() -> list[Prompt]:

@@ -1,9 +1,12 @@
 """What a kill leaves of a stage does not stand in the way of the next start."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
-from trainer.stage import newest_checkpoint, read_json, write_json
+import pytest
+
+from trainer.stage import newest_checkpoint, read_json, read_lines, write_json, write_lines
 
 
 def checkpoint(out: Path, step: int, state: str | None) -> Path:
@@ -41,3 +44,23 @@ def test_a_file_is_there_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     assert read_json(file) == {"a": 1}
     file.write_text('{"a":')
     assert read_json(file) is None
+
+
+def test_rows_come_back_as_they_were_written(tmp_path: Path) -> None:
+    rows = [{"text": "Käse\u2028Brot\x85\r\n1 €"}, {"text": ""}]
+    file = tmp_path / "deeper" / "rows.jsonl"
+    write_lines(file, rows)
+    assert read_lines(file) == rows
+    assert "Käse" in file.read_text(encoding="utf-8")
+
+
+def test_rows_are_there_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    def breaks_off() -> Iterator[dict[str, int]]:
+        yield {"a": 2}
+        raise KeyboardInterrupt
+
+    file = tmp_path / "rows.jsonl"
+    write_lines(file, [{"a": 1}])
+    with pytest.raises(KeyboardInterrupt):
+        write_lines(file, breaks_off())
+    assert read_lines(file) == [{"a": 1}]

@@ -23,6 +23,7 @@ from extraction.pages import Page
 from extraction.prompt import AnswerFormat, Asked
 from trainer.default_model.sroie import FIELD_NAMES, ReadReceipt, lines_from
 from trainer.examples import Example, make_example
+from trainer.stage import read_lines
 from trainer.synth.document import SyntheticDocument
 from trainer.synth.ocr_noise import misread
 from trainer.synth.passports import make_passport
@@ -133,8 +134,7 @@ def generate(mix: Mix, cache: Path, *, seed: int, threads: int) -> list[Syntheti
 def _cached(cache: Path) -> Iterator[tuple[str, SyntheticDocument]]:
     if not cache.exists():
         return
-    for row in cache.read_text().splitlines():
-        stored = json.loads(row)
+    for stored in read_lines(cache):
         yield (
             stored["key"],
             SyntheticDocument(

@@ -9,6 +9,7 @@ from rich.progress import track
 
 from extraction.lines import Box, Line, LineReader
 from extraction.pages import load_pages
+from trainer.stage import read_lines
 
 # The task's names, and the names of the same fields in the receipt type.
 FIELD_NAMES = {
@@ -47,14 +48,14 @@ def read_receipts(folder: Path, cache: Path, *, split: range, threads: int) -> l
         split: positions in `receipts.jsonl`.
         threads: of the OCR.
     """
-    rows = [json.loads(row) for row in (folder / "receipts.jsonl").read_text().splitlines()]
+    rows = read_lines(folder / "receipts.jsonl")
     rows = [rows[index] for index in split if index < len(rows)]
     known = dict(_cached(cache))
     missing = [row for row in rows if row["id"] not in known]
     if missing:
         cache.parent.mkdir(parents=True, exist_ok=True)
         reader = LineReader(threads)
-        with cache.open("a") as file:
+        with cache.open("a", encoding="utf-8") as file:
             for row in track(missing, description="reading receipts"):
                 page = load_pages((folder / row["image"]).read_bytes())[0]
                 known[row["id"]] = reader.read(page)
@@ -76,9 +77,8 @@ def read_receipts(folder: Path, cache: Path, *, split: range, threads: int) -> l
 def _cached(cache: Path) -> Iterator[tuple[str, list[Line]]]:
     if not cache.exists():
         return
-    for row in cache.read_text().splitlines():
-        content = json.loads(row)
-        yield content["id"], lines_from(content["lines"])
+    for row in read_lines(cache):
+        yield row["id"], lines_from(row["lines"])
 
 
 def lines_from(stored: list[dict[str, object]]) -> list[Line]:

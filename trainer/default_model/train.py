@@ -8,11 +8,10 @@ import torch
 from datasets import Dataset
 from peft import LoraConfig
 from transformers import set_seed
-from trl import SFTConfig
 
 from trainer.base_model import load_base
 from trainer.examples import Example
-from trainer.sft import CompletionTrainer
+from trainer.sft import CompletionTrainer, sft_settings
 from trainer.stage import newest_checkpoint
 
 
@@ -52,26 +51,14 @@ def train(examples: Sequence[Example], recipe: Recipe, runs: Path) -> Path:
     dataset = Dataset.from_list([example.as_row() for example in examples])
     trainer = CompletionTrainer(
         model=model,
-        args=SFTConfig(
-            output_dir=str(runs),
-            max_length=None,
-            per_device_train_batch_size=1,
-            gradient_accumulation_steps=recipe.batch,
-            num_train_epochs=1,
+        args=sft_settings(
+            runs,
+            batch=recipe.batch,
             learning_rate=recipe.learning_rate,
-            lr_scheduler_type="linear",
             warmup_steps=recipe.warmup_steps,
-            max_grad_norm=1.0,
             logging_steps=5,
             save_steps=recipe.save_steps,
-            save_total_limit=2,
-            use_cpu=True,
-            bf16=False,
-            gradient_checkpointing=False,
-            dataloader_pin_memory=False,
-            report_to=["tensorboard"],
             seed=recipe.seed,
-            data_seed=recipe.seed,
         ),
         train_dataset=dataset,
         processing_class=tokenizer,

@@ -4,23 +4,18 @@ For runs on generated documents: no service and no grammar takes part, so that w
 the model's own.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from peft import PeftModel
-from trl.data_utils import prepare_multimodal_messages
 
 from trainer.generated_run.material import CHAMPION
+from trainer.greedy import answer_greedily
 from trainer.policy import Policy
 from trainer.profile import RewardsSection
 from trainer.rewards import TokenizerDecode, make_rewards
-from trainer.shared_prompt import until_end
-from trainer.stage import read_lines
-
-_BATCH = 16
+from trainer.stage import read_lines, write_lines
 
 
 def answer_rows(
@@ -53,7 +48,7 @@ def answer_rows(
         if not path.is_file():
             if folder is not None:
                 model = _with(model, name, folder)
-            _write(path, _answers(policy, model, rows, weights, most_tokens))
+            write_lines(path, _answers(policy, model, rows, weights, most_tokens))
         scored[name] = [entry["rewards"] for entry in read_lines(path)]
     return scored
 
@@ -77,7 +72,7 @@ def _answers(
     functions, factors = make_rewards(
         weights, end_token_ids=policy.end_token_ids, decode=TokenizerDecode(policy.tokenizer)
     )
-    drawn = _greedy(policy, model, rows, most_tokens)
+    drawn = answer_greedily(policy, model, rows, most_tokens)
     tasks = [row["task"] for row in rows]
     texts = [policy.tokenizer.decode(ids, skip_special_tokens=True) for ids in drawn]
     by_name = {
@@ -97,66 +92,3 @@ def _answers(
         kept = {name: value for name, value in given.items() if value is not None}
         found.append({"text": text, "rewards": {"reward": mean, **kept}})
     return found
-
-
-def _greedy(
-    policy: Policy, model: Any, rows: Sequence[Mapping[str, Any]], most_tokens: int
-) -> list[list[int]]:
-    """The tokens of each answer, with the end token where it came.
-
-    Prompts of like length go together, padded on the left; a page goes by itself.
-    """
-    processor = policy.processor
-    ends = set(policy.end_token_ids)
-    drawn: list[list[int]] = [[] for _ in rows]
-    model.eval()
-    policy.tokenizer.padding_side = "left"
-    for batch in _batches(rows):
-        chats = [_chat(rows[number]) for number in batch]
-        shown = processor.apply_chat_template(
-            chats,
-            add_generation_prompt=True,
-            tokenize=True,
-            padding=True,
-            return_dict=True,
-            return_tensors="pt",
-        ).to(model.device)
-        with torch.no_grad():
-            whole = model.generate(
-                **shown,
-                max_new_tokens=most_tokens,
-                do_sample=False,
-                pad_token_id=policy.tokenizer.pad_token_id,
-                eos_token_id=sorted(ends),
-            )
-        answers = whole[:, shown["input_ids"].shape[1] :].tolist()
-        for number, answer in zip(batch, answers, strict=True):
-            drawn[number] = until_end(answer, ends)
-    return drawn
-
-
-def _chat(row: Mapping[str, Any]) -> Any:
-    """The prompt as the chat template takes it, with the row's pages where it has some."""
-    if not row.get("images"):
-        return row["prompt"]
-    return prepare_multimodal_messages(row["prompt"], images=list(row["images"]))
-
-
-def _batches(rows: Sequence[Mapping[str, Any]]) -> Iterator[list[int]]:
-    seeing = [number for number, row in enumerate(rows) if row.get("images")]
-    yield from ([number] for number in seeing)
-    lengths = {
-        number: sum(len(str(message["content"])) for message in row["prompt"])
-        for number, row in enumerate(rows)
-        if not row.get("images")
-    }
-    ordered = sorted(lengths, key=lengths.__getitem__)
-    for first in range(0, len(ordered), _BATCH):
-        yield ordered[first : first + _BATCH]
-
-
-def _write(path: Path, entries: Sequence[Mapping[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
-    partial.replace(path)

@@ -6,7 +6,7 @@ Every stage is a process with a folder of its own and is not run twice, so that 
 stopped goes on where it was.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -103,9 +103,8 @@ async def train_generated(run: GeneratedRun, console: Console | None = None) -> 
         parts: dict[str, tuple[str, ...]] = {}
         for index in range(len(run.profile.grpo.levels)):
             task = {"examples": str(rows["grpo"]), "sft_adapter": sft["adapter"], "index": index}
-            adapters[f"grpo-{index}"] = (await stages.stage(f"grpo-{index}", "grpo", task))[
-                "adapter"
-            ]
+            trained = await stages.stage(f"grpo-{index}", "grpo", task)
+            adapters[f"grpo-{index}"] = trained["adapter"]
         judge = _Judge(run, stages, rows, adapters, parts)
         await judge.choose_soup()
         selection = await judge.answers("selection")
@@ -179,7 +178,7 @@ def _claim(run: GeneratedRun) -> None:
         "source": str(run.source.resolve()),
         "kind": run.kind,
         "model": str(run.model.resolve()),
-        "wanted": {part: getattr(run.wanted, part) for part in Wanted.__slots__},
+        "wanted": asdict(run.wanted),
         "profile": run.profile.model_dump(mode="json"),
     }
     file = run.out / "run.json"

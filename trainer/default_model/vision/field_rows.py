@@ -24,6 +24,7 @@ from trainer.default_model.dataset import Asker, Mix
 from trainer.default_model.sroie import ReadReceipt, lines_from
 from trainer.default_model.vision.plan import FieldSection
 from trainer.examples import Example
+from trainer.stage import read_lines, write_lines
 from trainer.synth.document import SyntheticDocument
 from trainer.synth.ocr_noise import misread
 from trainer.synth.other_pages import make_other_page
@@ -109,21 +110,9 @@ def write_rows(
         rows += _generated(section, kept, rng, reader, seed)
         rows += _others(section, kept, rng, seed)
         rng.shuffle(rows)
-        _write(held_out, list(_measured(section, receipts[last:], kept, rng, seed)))
-        _write(learned, rows)
+        write_lines(held_out, _measured(section, receipts[last:], kept, rng, seed))
+        write_lines(learned, rows)
     return learned, held_out
-
-
-def read_rows(file: Path) -> list[dict[str, Any]]:
-    """Rows as they were written."""
-    return [json.loads(line) for line in file.read_text().splitlines()]
-
-
-def _write(file: Path, rows: Sequence[Any]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(".partial")
-    partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-    partial.rename(file)
 
 
 def _real(
@@ -213,7 +202,7 @@ class _CachedReader:
     def __init__(self, file: Path, threads: int) -> None:
         self._file, self._threads = file, threads
         self._reader: LineReader | None = None
-        rows = read_rows(file) if file.exists() else []
+        rows = read_lines(file) if file.exists() else []
         self._known = {row["key"]: lines_from(row["lines"]) for row in rows}
 
     def read(self, key: str, image: Image.Image) -> Any:
@@ -223,6 +212,6 @@ class _CachedReader:
             self._known[key] = self._reader.read(Page(0, image))
             self._file.parent.mkdir(parents=True, exist_ok=True)
             stored = {"key": key, "lines": [asdict(line) for line in self._known[key]]}
-            with self._file.open("a") as file:
+            with self._file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(stored) + "\n")
         return self._known[key]

@@ -18,19 +18,18 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch.utils.tensorboard import SummaryWriter
 from transformers import TrainerCallback, set_seed
-from trl import SFTConfig
-from trl.data_utils import prepare_multimodal_messages
 
 from trainer.default_model.sight import TOWER
-from trainer.default_model.vision.field_rows import View, read_rows
+from trainer.default_model.vision.field_rows import View
 from trainer.default_model.vision.plan import FieldSection
 from trainer.default_model.vision.reader import LEARNED, Reader, autocast
 from trainer.default_model.vision.reading import make_optimizer
 from trainer.default_model.vision.seeing import load_seeing, save_sight
+from trainer.greedy import answer_greedily
 from trainer.page_size import by_page_size
-from trainer.policy import ADAPTER
-from trainer.sft import CompletionTrainer
-from trainer.stage import newest_checkpoint
+from trainer.policy import ADAPTER, Policy
+from trainer.sft import CompletionTrainer, sft_settings
+from trainer.stage import newest_checkpoint, read_lines
 from trainer.vocabulary import NAME
 
 _MOST_TOKENS = 320  # of an answer that is measured
@@ -97,30 +96,18 @@ def train_fields(
     by_page_size(processor)
     trainer = _FieldTrainer(
         reader,
-        args=SFTConfig(
-            output_dir=str(out),
-            max_length=None,
-            per_device_train_batch_size=1,
-            gradient_accumulation_steps=section.batch,
-            num_train_epochs=1,
-            lr_scheduler_type="linear",
+        args=sft_settings(
+            out,
+            batch=section.batch,
             warmup_steps=section.warmup_steps,
-            max_grad_norm=1.0,
             logging_steps=_SAID_STEPS,
             save_steps=section.save_steps,
-            save_total_limit=2,
-            use_cpu=True,
-            bf16=False,
-            gradient_checkpointing=False,
-            dataloader_pin_memory=False,
-            report_to=["tensorboard"],
             seed=seed,
-            data_seed=seed,
         ),
-        train_dataset=_dataset(read_rows(rows[0])),
+        train_dataset=_dataset(read_lines(rows[0])),
         processing_class=processor,
         optimizers=(optimizer, None),
-        callbacks=[_Answers(reader, processor, read_rows(rows[1]), section.picture_steps, out)],
+        callbacks=[_Answers(reader, processor, read_lines(rows[1]), section.picture_steps, out)],
     )
     trainer.train(resume_from_checkpoint=newest_checkpoint(out))
     reader.model.save_pretrained(out / ADAPTER, save_embedding_layers=False)
@@ -152,7 +139,8 @@ class _Answers(TrainerCallback):  # type: ignore[misc]
         every: int,
         out: Path,
     ) -> None:
-        self._reader, self._processor, self._rows, self._every = reader, processor, rows, every
+        self._reader, self._rows, self._every = reader, rows, every
+        self._policy = Policy(reader.seeing, processor, sees_images=True)
         self._folder = out / "pictures"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._board = SummaryWriter(str(self._folder))
@@ -176,7 +164,7 @@ class _Answers(TrainerCallback):  # type: ignore[misc]
         shares = []
         for number, row in enumerate(rows):
             images = [Image.open(path).convert("RGB") for path in row["image_files"]]
-            answer = write_answer(self._reader, self._processor, row["prompt"], images)
+            answer = self._answer(row["prompt"], images)
             expected = row["completion"][0]["content"]
             shares.append(share_right(expected, answer))
             if number == 0:
@@ -191,19 +179,11 @@ class _Answers(TrainerCallback):  # type: ignore[misc]
         self._board.add_scalar(f"held_out/{view}_fields_right", share, step)
         return share
 
-
-def write_answer(
-    reader: Reader, processor: Any, prompt: list[dict[str, Any]], images: list[Image.Image]
-) -> str:
-    """The answer to a prompt, greedily and without a grammar."""
-    chat = prepare_multimodal_messages(prompt, images)
-    text = processor.apply_chat_template(chat, add_generation_prompt=True)
-    seen = {"images": [images]} if images else {}
-    shown = processor(**seen, text=[text], return_tensors="pt", add_special_tokens=False)
-    with torch.no_grad(), autocast():
-        drawn = reader.model.generate(**shown, max_new_tokens=_MOST_TOKENS, do_sample=False)
-    answer = drawn[0, shown["input_ids"].shape[1] :]
-    return str(processor.tokenizer.decode(answer, skip_special_tokens=True))
+    def _answer(self, prompt: Sequence[Mapping[str, Any]], images: Sequence[Image.Image]) -> str:
+        row = {"prompt": prompt, "images": images}
+        with autocast():
+            (ids,) = answer_greedily(self._policy, self._reader.model, [row], _MOST_TOKENS)
+        return str(self._policy.tokenizer.decode(ids, skip_special_tokens=True))
 
 
 def share_right(expected: str, answer: str) -> float:
