@@ -116,7 +116,10 @@ def summary(text: str = "plain") -> RunSummary:
             Contender(f"soup {text}", "soup", interval(0.9), chosen=True, parts=("token", text)),
         ),
         fixed=tuple(change(number, text) for number in range(10)),
-        broken=(replace(change(10, text), image_jpeg_base64=None),),
+        broken=(
+            replace(change(10, text), image_jpeg_base64=None),
+            replace(change(11, text), image_jpeg_base64=None, text=f"read {text}"),
+        ),
         confidence=0.9,
         notes=(text,),
     )
@@ -171,6 +174,7 @@ def test_the_report_says_everything() -> None:
         "absent",
         "2 more are in summary.json",
         "No image is stored.",
+        "read plain",
         "Where each of the 1 examples came from",
     ):
         assert words in text, words

@@ -83,7 +83,7 @@ def write(
         The page.
     """
     levels = stages.profile.grpo.levels
-    changes = _changes(folder, kind, chosen)
+    changes = changes_of(folder, kind, chosen)
     summary = RunSummary(
         run_id=folder.name,
         profile=stages.profile.name,
@@ -123,7 +123,7 @@ def write(
     return write_report(folder, summary)
 
 
-def _changes(folder: Path, kind: str, chosen: str) -> list[PageChange]:
+def changes_of(folder: Path, kind: str, chosen: str) -> list[PageChange]:
     """Every document of the holdout before and after, the largest gain first."""
     rows = read_lines(folder / "rows" / "holdout" / EXAMPLES)
     answers = [
@@ -132,9 +132,13 @@ def _changes(folder: Path, kind: str, chosen: str) -> list[PageChange]:
     found = []
     for number, (row, before, after) in enumerate(zip(rows, *answers, strict=True), start=1):
         scores = before["rewards"]["reward"], after["rewards"]["reward"]
-        texts = before["text"], after["text"], row["completion"][0]["content"]
-        answer = FieldChange("answer", *texts, *scores)
-        found.append(PageChange(f"holdout {number}", kind, *scores, (answer,)))
+        right = row["completion"][0]["content"]
+        texts = before["text"], after["text"]
+        # The right answer is right, whatever a penalty says of it.
+        marks = (1.0 if text == right else score for text, score in zip(texts, scores, strict=True))
+        answer = FieldChange("answer", *texts, right, *marks)
+        asked = row["prompt"][-1]["content"]
+        found.append(PageChange(f"holdout {number}", kind, *scores, (answer,), text=asked))
     return sorted(found, key=lambda change: change.before - change.after)
 
 

@@ -193,6 +193,7 @@ class PageChange:
         fields: those with a reference.
         image_jpeg_base64: its first page (`trainer.report.pictures.shrink`); None where the blob
             is gone.
+        text: what was read, of a generated document; None elsewhere.
     """
 
     document_id: str
@@ -201,6 +202,7 @@ class PageChange:
     after: float
     fields: tuple[FieldChange, ...]
     image_jpeg_base64: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
