@@ -19,6 +19,8 @@ from trainer.synth.pages.training_rows import (
 
 CHAMPION = "champion"
 """Names the model that a run starts from, without any of its adapters."""
+CLAIM = "run.json"
+"""What a run is told, in its folder; written when it begins."""
 
 Part = Literal["sft", "grpo", "selection", "holdout"]
 PARTS: tuple[Part, ...] = ("sft", "grpo", "selection", "holdout")

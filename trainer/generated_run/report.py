@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from trainer.generated_run.material import CHAMPION
+from trainer.generated_run.material import CHAMPION, CLAIM
 from trainer.report.summary import (
     Contender,
     Count,
@@ -84,13 +84,14 @@ def write(
     """
     levels = stages.profile.grpo.levels
     changes = changes_of(folder, kind, chosen)
+    began = datetime.fromtimestamp((folder / CLAIM).stat().st_mtime, UTC)
     summary = RunSummary(
         run_id=folder.name,
         profile=stages.profile.name,
         outcome=Outcome.NOT_PROMOTED,
         champion=stages.champion_folder.name,
         candidate=version.name if version else None,
-        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        started_at=began.isoformat(timespec="seconds"),
         reasons=(f"{chosen} {_CHOSEN}",),
         stages=tuple(StageTime(name, seconds) for name, seconds in stages.seconds.items()),
         material=Material(counts=_counts(folder, kind)),

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from rich.console import Console
 
 from extraction.errors import DocloopError
-from trainer.generated_run.material import Part, Wanted, gather
+from trainer.generated_run.material import CLAIM, Part, Wanted, gather
 from trainer.generated_run.report import Answered, write
 from trainer.material import read_traits
 from trainer.profile import Profile
@@ -181,9 +181,10 @@ def _claim(run: GeneratedRun) -> None:
         "wanted": asdict(run.wanted),
         "profile": run.profile.model_dump(mode="json"),
     }
-    file = run.out / "run.json"
+    file = run.out / CLAIM
     found = read_json(file)
     if found is not None and found != told:
         raise OtherRun(run.out)
-    run.out.mkdir(parents=True, exist_ok=True)
-    write_json(file, told)
+    if found is None:
+        run.out.mkdir(parents=True, exist_ok=True)
+        write_json(file, told)
