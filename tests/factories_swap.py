@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,10 +14,12 @@ from db.queries.models import NewModel, register_model
 from db.tables import ModelState
 from extraction.engine import Prompt
 from extraction.model_folder import open_model_folder
+from tests import waiting
 from tests.factories_api import RECEIPT, Serving, form, make_extractor, serving
 from tests.factories_models import write_version
 from tests.fakes import FakeEngine, FakeServer, passes
-from tests.waiting import until
+
+until = partial(waiting.until, seconds=15)
 
 FIRST = "fake-1"  # the version of `factories_api.TRAITS`
 

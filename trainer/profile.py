@@ -139,14 +139,12 @@ class GrpoSection(Section):
     def groups_together(self) -> int:
         """Groups that go through the model together where their prompts are shared.
 
-        More are quicker and take their memory: 4,500 tokens of completions of the default model
-        held 12 GiB. At least one; a divisor of `prompts_per_step`, so that steps stay whole.
+        As many as memory bears: 4,500 tokens of completions of the default model held 12 GiB. At
+        least one; a divisor of `prompts_per_step`, so that steps stay whole.
         """
         room = _TOKENS_TOGETHER // (self.generation_count * self.most_completion_tokens)
-        divisors = (
-            n for n in range(self.prompts_per_step, 0, -1) if self.prompts_per_step % n == 0
-        )
-        return next((count for count in divisors if count <= room), 1)
+        fitting = range(min(room, self.prompts_per_step), 0, -1)
+        return next((count for count in fitting if self.prompts_per_step % count == 0), 1)
 
 
 class RewardsSection(Section):

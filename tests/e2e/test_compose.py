@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,9 @@ from tiny_versions import seal, write_adapter, write_merged
 
 from api.engine.group import free_port
 from db import tether
-from tests.waiting import until
+from tests import waiting
+
+until = partial(waiting.until, seconds=60)
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(600)]
 

@@ -5,6 +5,7 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from faults import TYPE, page, serving_slips
 from running_service import RunningService
 from tiny_versions import seal
 
-from tests.waiting import until
+from tests import waiting
 from trainer.tiny_models import build_idefics3
+
+until = partial(waiting.until, seconds=120)
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(420)]
 

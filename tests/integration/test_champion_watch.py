@@ -22,8 +22,7 @@ from db.queries.shadow import list_shadow_answers
 from extraction.errors import EngineUnavailable
 from tests.factories_api import document, form
 from tests.factories_models import write_card, write_version
-from tests.factories_swap import FIRST, Swapping, swapping
-from tests.waiting import until
+from tests.factories_swap import FIRST, Swapping, swapping, until
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -28,11 +29,13 @@ from extraction.errors import EngineUnavailable
 from extraction.lines import Line
 from extraction.model_folder import open_model_folder
 from extraction.pages import Page
+from tests import waiting
 from tests.factories_api import document
 from tests.factories_evaluate import TILL, Asked, Sessions, make_asked, question_of
 from tests.factories_swap import named
 from tests.fakes import FakeServer
-from tests.waiting import until
+
+until = partial(waiting.until, seconds=10)
 
 ROOT = Path(__file__).parents[2]
 

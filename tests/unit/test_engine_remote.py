@@ -1,5 +1,6 @@
 import asyncio
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from extraction.engine import EngineRefused, EngineStatus, Message, Prompt, Samp
 from extraction.errors import EngineUnavailable, PromptTooLong
 from extraction.model_folder import ModelFolder
 from extraction.traits import ModelTraits
+from tests import waiting
 from tests.fakes_engine import FakeVllm, answer
-from tests.waiting import until
+
+until = partial(waiting.until, seconds=5)
 
 PROMPT = Prompt((Message("user", "u"),), hash="h")
 SAMPLING = Sampling(max_tokens=8)
