@@ -191,11 +191,16 @@ async def finish(
         except NotFound:
             return None
         except Exception as error:
-            if pause is None or problem_of(error).body["type"] != _DATABASE_PROBLEM:
+            if pause is None or not is_database_away(error):
                 raise
             logger.warning("answer not committed yet", prediction_id=str(prediction_id))
             await asyncio.sleep(pause)
     raise AssertionError("the last pass returns or raises")
+
+
+def is_database_away(error: BaseException) -> bool:
+    """Whether the database was lost: nothing is wrong with the document, and a retry may help."""
+    return problem_of(error).body["type"] == _DATABASE_PROBLEM
 
 
 def failure(error: BaseException, prediction: Prediction | None = None) -> Answer:

@@ -17,7 +17,15 @@ import structlog
 from procrastinate.exceptions import ProcrastinateException
 
 from api.cancelling import cancel_until_done, check_cancelled
-from api.compute import JOB_PATIENCE_SECONDS, LONGEST_PAUSE_SECONDS, Work, compute, failure, finish
+from api.compute import (
+    JOB_PATIENCE_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    Work,
+    compute,
+    failure,
+    finish,
+    is_database_away,
+)
 from api.dependencies import Services
 from api.enqueue import QUEUE, TASK
 from api.errors import ProcessingFailed
@@ -223,7 +231,9 @@ async def _compute_job(
             document_type = as_asked(document_type, prediction.options)
         began = time.monotonic()
         pages = [] if upload.is_text else await _patiently_decode(services, content)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the row says it
+    except Exception as error:
+        if is_database_away(error):
+            raise  # the job begins again, with its document
         return await _fail(services, tenant_id, prediction, error)
     work = Work(
         tenant_id=tenant_id,

@@ -2,9 +2,14 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
+import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from api import jobs
+from api.type_lookup import find_type
 from db.sessions import make_engine
 from tests import factories_documents
 from tests.factories_api import Serving, document, form, receipt_engine, serving
@@ -99,6 +104,25 @@ async def test_a_document_that_kills_its_worker_is_given_up(
         assert failed["state"] == "failed"
         assert failed["error"]["type"] == "/problems/processing-failed"
         assert up.engine.prompts == []
+
+
+async def test_a_job_that_loses_the_database_begins_again(
+    up: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = 0
+
+    async def cuts_once(session: AsyncSession, *asked: Any) -> Any:
+        nonlocal cut
+        cut += 1
+        if cut == 1:
+            await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        return await find_type(session, *asked)
+
+    monkeypatch.setattr(jobs, "find_type", cuts_once)
+    response = await up.client.post("/extract?wait=false", **form(document_type="receipt"))
+    done = await up.until_done(response.json()["id"])
+    assert (done["state"], done["record"]["total"]) == ("done", "9.00")
+    assert cut > 1
 
 
 async def _pretend_kill(database_url: str, prediction_id: str, attempts: int) -> None:

@@ -211,13 +211,13 @@ async def test_a_server_that_comes_back_gets_its_adapters_first() -> None:
         await until(lambda: all_up(engine))
         assert list(one.adapters) == list(two.adapters) == ["a-1"]
         await one.die()
-        await until(lambda: bool(engine.state().reason), 10)
+        await until(lambda: bool(engine.state().reason), seconds=10)
         await engine.load_adapter("a-2", Path("/versions/a-2"), asks_once)
         async with AdapterVllm(port=one.port) as again:
             again.refuses = True
-            await until(lambda: "does not take an adapter" in engine.state().reason, 10)
+            await until(lambda: "does not take an adapter" in engine.state().reason, seconds=10)
             again.refuses = False
-            await until(lambda: all_up(engine), 10)
+            await until(lambda: all_up(engine), seconds=10)
             assert sorted(again.adapters) == ["a-1", "a-2"]
         await engine.stop()
 
