@@ -170,6 +170,7 @@ def local_engine(
         cache_folder=settings.data_dir.expanduser().resolve() / "cache" / "vllm",
         enable_lora=settings.engine_adapters,
         max_lora_rank=settings.engine_max_adapter_rank,
+        draft_tokens=settings.engine_draft_tokens,
         extra_arguments=settings.engine_arguments,
     )
     server = LocalEngine(

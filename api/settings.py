@@ -86,6 +86,12 @@ class Settings(StorageSettings):
     engine_max_adapter_rank: int = Field(
         256, description="The highest rank of an adapter: 1, 8, 16, 32, 64, 128, 256, 320 or 512."
     )
+    engine_draft_tokens: int | None = Field(
+        None,
+        ge=0,
+        le=64,
+        description="Tokens of an answer that are guessed ahead at most; none: 8 on a CPU, else 0.",
+    )
     engine_arguments: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Further arguments of the vLLM server, separated by commas."
     )

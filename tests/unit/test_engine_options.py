@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from api.engine.drafter import AnswerDrafter
 from api.engine.options import LocalOptions
 from api.engine.worker import SwapWorker
 from extraction.model_folder import BadModelFolder, ModelFolder
@@ -55,6 +57,22 @@ def test_an_adapter_is_there_from_the_start(tmp_path: Path) -> None:
 def test_an_adapter_of_another_base_is_refused(tmp_path: Path, base: ModelFolder | None) -> None:
     with pytest.raises(BadModelFolder, match="for base-1"):
         options(tmp_path).serving(model("x-5", "adapter", "base-1"), base)
+
+
+def test_answers_are_guessed_ahead_on_a_cpu(tmp_path: Path) -> None:
+    on_cpu = replace(options(tmp_path), on_cpu=True)
+    assert json.loads(after(on_cpu.arguments(1), "--speculative-config")) == {
+        "method": "custom_class",
+        "model": f"{AnswerDrafter.__module__}.{AnswerDrafter.__name__}",
+        "num_speculative_tokens": 8,
+    }
+    on_gpu = replace(on_cpu, on_cpu=False)
+    of_theirs = replace(on_cpu, extra_arguments=("--speculative-config.method", "ngram"))
+    for none in (replace(on_cpu, draft_tokens=0), on_gpu):
+        assert "--speculative-config" not in none.arguments(1)
+    assert "--speculative-config" not in of_theirs.arguments(1)
+    told = replace(on_gpu, draft_tokens=4).arguments(1)
+    assert json.loads(after(told, "--speculative-config"))["num_speculative_tokens"] == 4
 
 
 def test_only_tied_layers_are_packed_anew() -> None:
