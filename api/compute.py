@@ -200,7 +200,7 @@ async def finish(
 
 def is_database_away(error: BaseException) -> bool:
     """Whether the database was lost: nothing is wrong with the document, and a retry may help."""
-    return problem_of(error).body["type"] == _DATABASE_PROBLEM
+    return bool(problem_of(error).body["type"] == _DATABASE_PROBLEM)
 
 
 def failure(error: BaseException, prediction: Prediction | None = None) -> Answer:

@@ -35,6 +35,16 @@ CLIENT_NAMES = frozenset(
 MASK = "********"
 
 
+def half_of_the_cores() -> int:
+    """Threads for the model; of those that this process may use, at least one.
+
+    The other half reads lines meanwhile. On two cores an answer comes sooner from one thread than
+    from two that wait for each other (`bench/speed.py`).
+    """
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (usable or 1) // 2)
+
+
 class Settings(StorageSettings):
     """What is in force; `docloop config` prints it and where each value came from."""
 
@@ -60,7 +70,11 @@ class Settings(StorageSettings):
     engine_api_key: SecretStr | None = Field(
         None, description="Key of the vLLM servers in engine_urls."
     )
-    engine_threads: int = Field(2, ge=1, description="Threads of the model on this machine.")
+    engine_threads: int = Field(
+        default_factory=half_of_the_cores,
+        ge=1,
+        description="Threads of the model on this machine; half of the cores, others read lines.",
+    )
     engine_threads_bind: str = Field(
         "nobind", description='Cores of the model, as "0-1", "auto", or "nobind".'
     )

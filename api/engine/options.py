@@ -67,7 +67,7 @@ class LocalOptions:
     model_folder: Path
     served_name: str
     log_file: Path
-    threads: int = 2
+    threads: int = 1
     threads_bind: str = "nobind"
     dtype: str = "auto"
     max_model_tokens: int | None = None

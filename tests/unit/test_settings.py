@@ -133,3 +133,10 @@ def test_a_rank_that_no_engine_takes_is_refused(monkeypatch: pytest.MonkeyPatch)
     ):
         with pytest.raises(ValidationError):
             Settings.model_validate({name: fault})
+
+
+def test_the_model_takes_half_of_the_cores_that_it_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    for usable, threads in ((1, 1), (2, 1), (3, 1), (16, 8)):
+        cores = set(range(usable))
+        monkeypatch.setattr("os.sched_getaffinity", lambda _, cores=cores: cores, raising=False)
+        assert Settings().engine_threads == threads
