@@ -1,8 +1,9 @@
 """How well the running service reads documents that it was not trained on.
 
-    python bench/accuracy.py sroie FOLDER [--split 400-499] [--json]
+    python bench/accuracy.py sroie FOLDER [--split 400-499] [--ocr off] [--json]
     python bench/accuracy.py mrz FOLDER [--json]
     python bench/accuracy.py travel [FOLDER] [--count 300] [--json]
+    python bench/accuracy.py hard [FOLDER] [--json]
     python bench/accuracy.py pages SHARDS [--count 300] [--json]
     python bench/accuracy.py graphs FOLDER [--count 300] [--json]
 
@@ -11,9 +12,10 @@ fuzzy score per field and overall (the mean of `rapidfuzz.fuzz.ratio` over the f
 receipts; what is missing or failed counts 0) and the share of values that are exactly equal. `mrz`
 prints how many documents have exactly the lines of `specimens.jsonl`, and how many have every check
 digit proven. `travel` draws documents of the five formats in layouts that training never draws
-(FOLDER keeps them) and prints the exact share of each field. `pages` and `graphs` take what
-`docloop synth pages` and `docloop synth texts` wrote, and print the share of unit tests that pass,
-valid graphs and the F1 of entities and relations. `--rows` keeps every answer, for
+(FOLDER keeps them) and prints the exact share of each field. `hard` does the same with photographs
+and with pages of no type that the service knows; FOLDER/sheet.png shows them. `pages` and `graphs`
+take what `docloop synth pages` and `docloop synth texts` wrote, and print the share of unit tests
+that pass, valid graphs and the F1 of entities and relations. `--rows` keeps every answer, for
 `bench/errors.py` and for looking.
 """
 
@@ -38,6 +40,7 @@ from accuracy_generated import (
     write_graphs,
     write_pages,
 )
+from accuracy_hard import draw_sheet, hard, hard_table, write_hard_pages
 from accuracy_mrz import mrz, mrz_table
 from accuracy_sroie import FIELDS, sroie, sroie_table
 from accuracy_travel import travel, travel_table, write_documents
@@ -50,9 +53,11 @@ _TABLES = {
     "sroie": sroie_table,
     "mrz": mrz_table,
     "travel": travel_table,
+    "hard": hard_table,
     "pages": pages_table,
     "graphs": graphs_table,
 }
+_DRAWN = frozenset({"travel", "hard"})
 
 
 async def run(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -78,7 +83,7 @@ async def measure(arguments: argparse.Namespace, send: Post) -> dict[str, Any]:
     async def timed(path: Path, form: dict[str, str]) -> dict[str, Any]:
         nonlocal begin, end
         begin = min(begin, time.perf_counter())
-        answer = await send(path, form)
+        answer = await send(path, {**form, "ocr": arguments.ocr})
         end = max(end, time.perf_counter())
         return answer
 
@@ -90,6 +95,10 @@ async def measure(arguments: argparse.Namespace, send: Post) -> dict[str, Any]:
     elif arguments.task == "travel":
         truths = await asyncio.to_thread(write_documents, folder, arguments.count)
         result = await travel(truths, folder, timed)
+    elif arguments.task == "hard":
+        pages_of = await asyncio.to_thread(write_hard_pages, folder)
+        result = await hard(pages_of, folder, timed)
+        await asyncio.to_thread(draw_sheet, result["rows"], folder)
     else:
         result = await _generated(arguments, timed)
     return {**result, "seconds": round(max(end - begin, 0.0), 1)}
@@ -117,16 +126,19 @@ def main() -> int:
     """Parses the command line; 1 where no document could be read at all."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("task", choices=tuple(_TABLES))
-    parser.add_argument("folder", type=Path, nargs="?", help="of the documents; travel: kept here")
+    parser.add_argument(
+        "folder", type=Path, nargs="?", help="of the documents; travel, hard: kept here"
+    )
     parser.add_argument("--split", help="positions, as 400-499; all where it is left out")
     parser.add_argument("--count", type=int, default=300, help="documents to draw or take")
+    parser.add_argument("--ocr", choices=("on", "off"), default="on", help="off: image alone")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--rows", type=Path, help="write each document's result here")
     parser.add_argument("--concurrency", type=int, default=4)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         if arguments.folder is None:
-            if arguments.task != "travel":
+            if arguments.task not in _DRAWN:
                 parser.error(f"{arguments.task} needs the folder of its documents")
             arguments.folder = Path(scratch)
         result = asyncio.run(run(arguments))
