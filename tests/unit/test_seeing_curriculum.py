@@ -29,7 +29,7 @@ from trainer.default_model.vision.plan import load_curriculum
 from trainer.default_model.vision.reader import LEARNED, Reader
 from trainer.default_model.vision.reading import train_reading
 from trainer.default_model.vision.seeing import load_seeing
-from trainer.default_model.vision.tower import build_tower
+from trainer.default_model.vision.words import load_sight_state
 from trainer.stage import read_lines
 
 PLAN = load_curriculum()
@@ -54,9 +54,12 @@ def decoder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def tower(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("tower") / "tower.pt"
-    torch.save(build_tower(3).state_dict(), file)
+def sight(tmp_path_factory: pytest.TempPathFactory, decoder: str) -> Path:
+    file = tmp_path_factory.mktemp("sight") / "sight.pt"
+    core = load_seeing(3, decoder)[0].model
+    torch.save(
+        {"tower": core.vision_model.state_dict(), "connector": core.connector.state_dict()}, file
+    )
     return file
 
 
@@ -116,14 +119,14 @@ def test_texts_of_unlike_lengths_are_not_filled_up(decoder: str) -> None:
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
-    decoder: str, tower: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    decoder: str, sight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def train(out: Path) -> dict[str, torch.Tensor]:
-        file = train_reading(FEW, seed=2, threads=1, tower=tower, out=out, decoder=decoder)
+        file = train_reading(FEW, seed=2, threads=1, sight=sight, out=out, decoder=decoder)
         return load_file(file)
 
     whole = train(tmp_path / "whole")
-    began = torch.load(tower)
+    began = torch.load(sight)["tower"]
     position = "embeddings.position_embedding.weight"
     name = f"model.base_model.model.model.vision_model.{position}"
     assert not torch.equal(whole[name], began[position]), "the tower moved behind its time"
@@ -190,10 +193,10 @@ def test_rows_show_lines_and_pages_in_every_way(tmp_path: Path) -> None:
 
 
 def test_fields_are_learned_and_end_as_what_ships(
-    decoder: str, tower: Path, tmp_path: Path
+    decoder: str, sight: Path, tmp_path: Path
 ) -> None:
     model, _ = load_seeing(2, decoder)
-    model.model.vision_model.load_state_dict(torch.load(tower))
+    load_sight_state(model, sight)
     reader = Reader(model, 2)
     save_file(reader.learned(), tmp_path / LEARNED)
     rows = write_rows(FIELDS, receipts(tmp_path), tmp_path / "rows", seed=2, threads=1)

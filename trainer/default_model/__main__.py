@@ -19,7 +19,7 @@ from trainer.default_model.sight import TOWER, is_sight
 if TYPE_CHECKING:
     from trainer.default_model.vision.plan import Curriculum
 
-_STAGES = ("patches", "reading", "fields")
+_STAGES = ("patches", "words", "reading", "fields")
 SHIPPED = Path("models/default")
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -74,7 +74,7 @@ def see_command(
         "build/see"
     ),
     curriculum: Annotated[Path | None, typer.Option(help="A TOML as the shipped one.")] = None,
-    stage: Annotated[str, typer.Option(help="patches, reading, fields, or all.")] = "all",
+    stage: Annotated[str, typer.Option(help="patches, words, reading, fields, or all.")] = "all",
     sroie: Annotated[
         Path | None, typer.Option(help="Folder with receipts.jsonl and images, for the fields.")
     ] = None,
@@ -98,12 +98,23 @@ def see_command(
         from trainer.default_model.vision.patches import train_patches
 
         train_patches(plan.patches, seed=plan.seed, threads=plan.threads, out=work / "patches")
-    if "reading" in wanted:
-        from trainer.default_model.vision.reading import train_reading
+    if "words" in wanted:
+        from trainer.default_model.vision.words import train_words
 
         tower = work / "patches" / "tower.pt"
+        train_words(
+            plan.words, seed=plan.seed, threads=plan.threads, tower=tower, out=work / "words"
+        )
+    if "reading" in wanted:
+        from trainer.default_model.vision.reading import train_reading
+        from trainer.default_model.vision.words import SIGHT as WORDED
+
         train_reading(
-            plan.reading, seed=plan.seed, threads=plan.threads, tower=tower, out=work / "reading"
+            plan.reading,
+            seed=plan.seed,
+            threads=plan.threads,
+            sight=work / "words" / WORDED,
+            out=work / "reading",
         )
     if "fields" in wanted and sroie is not None:
         _learn_fields(plan, work, sroie, lines)

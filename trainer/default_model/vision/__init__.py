@@ -1,6 +1,7 @@
-"""How the default model learns to see: `python -m trainer.default_model see`, in three stages.
+"""How the default model learns to see: `python -m trainer.default_model see`, in four stages.
 
     patches   tower                        drawn pieces of pages     which character lies where
+    words     connector, tower             drawn pieces of pages     which token begins where
     reading   connector, adapter, tower    drawn crops to tiles      the text, written out
     fields    adapter, connector, tower    receipts, travel          the answer, from lines and page
                                            documents, other pages
@@ -14,10 +15,11 @@ A tower that has never seen a page learns little from answers about whole pages:
 fields are some 60 tokens for a thousand patches. So it learns first from pages that are drawn here,
 of which each character's place is known: every patch is asked which characters lie in it, 2,048
 questions a piece (`patches.py`). That head is thrown away. The connector then learns to say to the
-decoder what the tower sees, and the decoder to write it out: crops of a few lines first, which cost
-a tenth of a tile, then blocks, then tiles (`reading.py`). The decoder's adapter does not begin from
-nothing: it goes on from the one that reads through lines, so that fields need not be learned twice.
-The tower is held still until the connector has a meaning. Last come fields, as they are asked in
+decoder what the tower sees, in the embeddings that the decoder knows: where a token of the text
+begins, the image token is to be like it (`words.py`). Then the decoder learns to write it out: crops
+of a few lines first, which cost a tenth of a tile, then blocks, then tiles (`reading.py`). Its
+adapter does not begin from nothing: it goes on from the one that reads through lines, so that fields
+need not be learned twice. The tower is held still for the first steps. Last come fields, as they are asked in
 serving, by the code that serves: a third of the documents without their lines, a fifth without the
 page, the others with both (`field_rows.py`, `fields.py`). Where lines are hidden the model has to
 read; where they are shown it has to copy. Pages that are neither receipt nor travel document are

@@ -19,7 +19,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from trainer.default_model.vision.characters import BLANK, CELLS, CLASSES, cell_classes
 from trainer.default_model.vision.pictures import reading_picture
-from trainer.default_model.vision.plan import PatchSection
+from trainer.default_model.vision.plan import PatchSection, WordSection
 from trainer.default_model.vision.tower import (
     HIDDEN,
     PATCH,
@@ -96,14 +96,18 @@ def pieces_of_tile(rng: random.Random) -> dict[str, torch.Tensor]:
     classes = cell_classes(glyphs.characters, glyphs.boxes, TILE, TILE)
     places = np.arange(SIDE * SIDE).reshape(SIDE, SIDE)
     found: dict[str, list[np.ndarray]] = {"pixels": [], "places": [], "labels": []}
-    for row in range(0, SIDE, _ACROSS):
-        for column in range(0, SIDE, _ACROSS):
-            here = np.s_[row : row + _ACROSS, column : column + _ACROSS]
-            top, left = row * PATCH, column * PATCH
-            found["pixels"].append(pixels[top : top + PIECE, left : left + PIECE])
-            found["places"].append(places[here].reshape(-1))
-            found["labels"].append(classes[here].reshape(-1, CELLS))
+    for here in quarters():
+        top, left = (side.start * PATCH for side in here)
+        found["pixels"].append(pixels[top : top + PIECE, left : left + PIECE])
+        found["places"].append(places[here].reshape(-1))
+        found["labels"].append(classes[here].reshape(-1, CELLS))
     return {name: torch.from_numpy(np.stack(arrays)) for name, arrays in found.items()}
+
+
+def quarters() -> list[tuple[slice, slice]]:
+    """The rows and columns of patches of a tile's four pieces."""
+    steps = [slice(start, start + _ACROSS) for start in range(0, SIDE, _ACROSS)]
+    return [(rows, columns) for rows in steps for columns in steps]
 
 
 def together(tiles: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
@@ -122,27 +126,13 @@ def train_patches(section: PatchSection, *, seed: int, threads: int, out: Path) 
     tiles = section.batch // 4
     trainer = Trainer(
         model=reader,
-        args=TrainingArguments(
-            output_dir=str(out),
-            max_steps=section.steps,
-            per_device_train_batch_size=tiles,
+        args=stage_arguments(
+            section,
+            out,
+            seed,
             learning_rate=section.learning_rate,
-            lr_scheduler_type="cosine",
-            warmup_steps=section.warmup_steps,
             weight_decay=0.05,
             adam_beta2=0.98,
-            max_grad_norm=1.0,
-            logging_steps=20,
-            save_steps=section.save_steps,
-            save_total_limit=2,
-            use_cpu=True,
-            dataloader_num_workers=1,
-            dataloader_prefetch_factor=8,
-            dataloader_pin_memory=False,
-            remove_unused_columns=False,
-            report_to=["tensorboard"],
-            seed=seed,
-            data_seed=seed,
         ),
         train_dataset=Quarters(seed, section.steps * tiles),
         data_collator=together,
@@ -152,6 +142,32 @@ def train_patches(section: PatchSection, *, seed: int, threads: int, out: Path) 
     weights = out / "tower.pt"
     torch.save(reader.tower.state_dict(), weights)
     return weights
+
+
+def stage_arguments(
+    section: PatchSection | WordSection, out: Path, seed: int, **more: Any
+) -> TrainingArguments:
+    """How a stage on drawn tiles is run; one of the trainer's examples is a tile's four pieces."""
+    return TrainingArguments(
+        output_dir=str(out),
+        max_steps=section.steps,
+        per_device_train_batch_size=section.batch // 4,
+        lr_scheduler_type="cosine",
+        warmup_steps=section.warmup_steps,
+        max_grad_norm=1.0,
+        logging_steps=20,
+        save_steps=section.save_steps,
+        save_total_limit=2,
+        use_cpu=True,
+        dataloader_num_workers=1,
+        dataloader_prefetch_factor=8,
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
+        report_to=["tensorboard"],
+        seed=seed,
+        data_seed=seed,
+        **more,
+    )
 
 
 def measure(reader: PatchReader, tiles: dict[str, torch.Tensor]) -> dict[str, float]:

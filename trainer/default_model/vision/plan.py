@@ -37,6 +37,29 @@ class PatchSection(_Section):
     picture_steps: int = Field(gt=0)
 
 
+class WordSection(_Section):
+    """The stage in which the connector learns the embeddings of what stands where.
+
+    Attributes:
+        steps: optimiser steps.
+        batch: pieces of 256 x 256 pixels in a step, a multiple of four.
+        learning_rate: of the tower; peak, falls as a cosine after `warmup_steps`.
+        connector_learning_rate: of the connector, likewise.
+        space_weight: of the loss of places where no token begins.
+        save_steps: steps between checkpoints.
+        picture_steps: steps between measurements with samples in TensorBoard.
+    """
+
+    steps: int = Field(gt=0)
+    batch: int = Field(gt=0, multiple_of=4)
+    learning_rate: float = Field(gt=0)
+    connector_learning_rate: float = Field(gt=0)
+    warmup_steps: int = Field(ge=0)
+    space_weight: float = Field(gt=0, le=1)
+    save_steps: int = Field(gt=0)
+    picture_steps: int = Field(gt=0)
+
+
 class ReadingSection(_Section):
     """The stage in which connector and decoder learn to write out what the tower sees.
 
@@ -131,6 +154,7 @@ class Curriculum(_Section):
     seed: int
     threads: int = Field(gt=0)
     patches: PatchSection
+    words: WordSection
     reading: ReadingSection
     fields: FieldSection
 
