@@ -18,12 +18,12 @@ questions a piece (`patches.py`). That head is thrown away. The connector then l
 decoder what the tower sees, in the embeddings that the decoder knows: where a token of the text
 begins, the image token is to be like it (`words.py`). Then the decoder learns to write it out: crops
 of a few lines first, which cost a tenth of a tile, then blocks, then tiles (`reading.py`). Its
-adapter does not begin from nothing: it goes on from the one that reads through lines, so that fields
-need not be learned twice. The tower is held still for the first steps. Last come fields, as they are asked in
-serving, by the code that serves: a third of the documents without their lines, a fifth without the
-page, the others with both (`field_rows.py`, `fields.py`). Where lines are hidden the model has to
-read; where they are shown it has to copy. Pages that are neither receipt nor travel document are
-answered with nothing.
+adapter does not begin from nothing: it goes on from the one that reads through lines, so that
+fields need not be learned twice. The tower is held still for the first steps. Last come fields, as
+they are asked in serving, by the code that serves: a third of the documents without their lines, a
+fifth without the page, the others with both (`field_rows.py`, `fields.py`). Where lines are hidden
+the model has to read; where they are shown it has to copy. Pages that are neither receipt nor
+travel document are answered with nothing.
 
 The stages are sections of `curriculum.toml`. Each is stopped at any time and goes on from its
 newest checkpoint; progress, figures on held-out pieces and pictures are in TensorBoard under the
