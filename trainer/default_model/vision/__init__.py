@@ -16,8 +16,8 @@ fields are some 60 tokens for a thousand patches. So it learns first from pages 
 of which each character's place is known: every patch is asked which characters lie in it, 2,048
 questions a piece (`patches.py`). That head is thrown away. The connector then learns to say to the
 decoder what the tower sees, in the embeddings that the decoder knows: where a token of the text
-begins, the image token is to be like it (`words.py`). Then the decoder learns to write it out: crops
-of a few lines first, which cost a tenth of a tile, then blocks, then tiles (`reading.py`). Its
+begins, the image token is to be like it (`words.py`). Then the decoder learns to write it out:
+crops of a few lines first, which cost a tenth of a tile, then blocks, then tiles (`reading.py`). Its
 adapter does not begin from nothing: it goes on from the one that reads through lines, so that
 fields need not be learned twice. The tower is held still for the first steps. Last come fields, as
 they are asked in serving, by the code that serves: a third of the documents without their lines, a
