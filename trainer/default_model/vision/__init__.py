@@ -17,8 +17,8 @@ of which each character's place is known: every patch is asked which characters 
 questions a piece (`patches.py`). That head is thrown away. The connector then learns to say to the
 decoder what the tower sees, in the embeddings that the decoder knows: where a token of the text
 begins, the image token is to be like it (`words.py`). Then the decoder learns to write it out:
-crops of a few lines first, which cost a tenth of a tile, then blocks, then tiles (`reading.py`). Its
-adapter does not begin from nothing: it goes on from the one that reads through lines, so that
+crops of a few lines first, which cost a tenth of a tile, then blocks, then tiles (`reading.py`).
+Its adapter does not begin from nothing: it goes on from the one that reads through lines, so that
 fields need not be learned twice. The tower is held still for the first steps. Last come fields, as
 they are asked in serving, by the code that serves: a third of the documents without their lines, a
 fifth without the page, the others with both (`field_rows.py`, `fields.py`). Where lines are hidden
