@@ -39,7 +39,7 @@ def half_of_the_cores() -> int:
     """Threads for the model; of those that this process may use, at least one.
 
     The other half reads lines meanwhile. With both of two cores for the model a receipt alone took
-    2.2 s in place of 2.4, and eight at a time were read at two thirds of the rate (`bench/speed.py`).
+    2.2 s in place of 2.4, and eight at a time came at two thirds of the rate (`bench/speed.py`).
     """
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, (usable or 1) // 2)
