@@ -8,12 +8,13 @@ not there should stay empty and what is given should not be sure of itself.
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from accuracy_client import Post, gather, mean
 from accuracy_sroie import FIELDS
+from accuracy_travel import truth_of
 from PIL import Image, ImageDraw, ImageFont
 
 from extraction.document_types.base import Kind
@@ -41,12 +42,14 @@ class HardPage:
         image: file name.
         document_type: what it is; "unknown" for an odd page.
         printed: top-level fields as printed.
+        zone: of a travel document, the fields that its zone carries, as it writes them.
     """
 
     name: str
     image: str
     document_type: str
     printed: Mapping[str, Any]
+    zone: Mapping[str, Any] = field(default_factory=dict)
 
 
 def write_hard_pages(folder: Path) -> list[HardPage]:
@@ -65,8 +68,9 @@ def _photographs() -> Iterator[tuple[HardPage, Image.Image]]:
         document = (make_passport if number % 2 else make_receipt)(rng)
         seen = photograph_document(document, rng)
         name = f"photograph {number}"
-        page = HardPage(name, f"photo-{number:02}.png", document.document_type, document.record)
-        yield page, seen.image
+        image = f"photo-{number:02}.png"
+        zone = truth_of(number, "", image, document).zone if number % 2 else {}
+        yield HardPage(name, image, document.document_type, document.record, zone), seen.image
 
 
 def _odd_pages() -> Iterator[tuple[HardPage, Image.Image]]:
@@ -107,30 +111,35 @@ async def hard(pages: Sequence[HardPage], folder: Path, send: Post) -> dict[str,
             found |= _judged(page, answer)
         elif not auto:
             found["confidences"] = [
-                field["confidence"]
-                for field in (answer.get("fields") or {}).values()
-                if field["value"] not in (None, [])
+                one["confidence"]
+                for one in (answer.get("fields") or {}).values()
+                if one["value"] not in (None, [])
             ]
         results.append(found)
     return {**summary(results), "rows": results}
 
 
 def _judged(page: HardPage, answer: Mapping[str, Any]) -> dict[str, int]:
-    """The counts of `hard` over the single fields of one photograph; lists are left out."""
+    """The counts of `hard` over the single fields of one photograph; lists are left out.
+
+    Right is what equals the printed value, or the zone's.
+    """
     record, fields = answer.get("record") or {}, answer.get("fields") or {}
     counts = {"right": 0, "wrong": 0, "missing": 0, "invented": 0, "sure_and_wrong": 0}
     for spec in BUILT_IN[page.document_type].fields:
         if spec.kind in {Kind.LIST, Kind.OBJECT} or not spec.asked:
             continue
-        printed, value = page.printed.get(spec.name), record.get(spec.name)
-        if printed in (None, "") and value is None:
+        truths = [known.get(spec.name) for known in (page.printed, page.zone)]
+        known, value = [one for one in truths if one not in (None, "")], record.get(spec.name)
+        if not known and value is None:
             continue
-        if printed in (None, ""):
+        if not known:
             verdict = "invented"
         elif value is None:
             verdict = "missing"
         else:
-            verdict = "right" if score_field(spec, printed, value) == 1 else "wrong"
+            right = any(score_field(spec, one, value) == 1 for one in known)
+            verdict = "right" if right else "wrong"
         counts[verdict] += 1
         sure = (fields.get(spec.name) or {}).get("confidence", 0.0) >= SURE
         counts["sure_and_wrong"] += sure and verdict in {"wrong", "invented"}
