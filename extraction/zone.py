@@ -16,6 +16,7 @@ from extraction.document_types.passport import Passport
 from extraction.errors import InvalidMrz
 from extraction.evidence import Evidence, ReadField, Source
 from extraction.mrz import FoundMrz, transliterate
+from extraction.mrz.layout import FILLER
 from extraction.record import to_json
 
 _PROTECTED = frozenset({"document_number", "date_of_birth", "date_of_expiry", "personal_number"})
@@ -109,6 +110,8 @@ def _spells(printed: str, zone: str, *, is_cut: bool) -> bool:
         zone: the zone's words.
         is_cut: the zone's names fill their line, so that the last one may lack its end.
     """
+    if FILLER in printed:  # no print has it: that is the zone itself, copied
+        return False
     there = zone.replace(" ", "")
     least = 1 if is_cut else _LEAST_BEGINNING
     return any(

@@ -115,6 +115,7 @@ def test_only_what_is_asked_is_added() -> None:
             "model",
             "marks",
         ),
+        ("given_names", "ANNA<MARIA", found(), "ANNA MARIA", "mrz", "copied from the zone"),
         ("surname", "\u5c71\u7530", zone_of(surname="YAMADA"), "YAMADA", "mrz", "another script"),
         (
             "surname",
