@@ -33,6 +33,6 @@ async def test_documents_are_written_before(
         return {}
 
     monkeypatch.setattr(accuracy, writer, write)
-    asked = argparse.Namespace(task=task, folder=Path(), count=2)
+    asked = argparse.Namespace(task=task, folder=Path(), count=2, ocr="on")
     result = await accuracy.measure(asked, send)
     assert ASKING <= result["seconds"] < WRITING

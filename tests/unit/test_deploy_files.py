@@ -154,7 +154,8 @@ def flags(words: list[str]) -> dict[str, Any]:
 
 def test_the_model_server_is_started_as_our_own_is() -> None:
     options = LocalOptions(Path("/models/base"), "base", Path("log"), max_lora_rank=256)
-    (_python, _m, _module, *words) = replace(options, enable_lora=True).arguments(8000)
+    on_gpu = replace(options, enable_lora=True, on_cpu=False)
+    (_python, _m, _module, *words) = on_gpu.arguments(8000)
     ours = {name: value for name, value in flags(words).items() if name not in _LOCAL_ALONE}
     composed = flags(SERVICES["vllm"]["command"])
     assert {name: composed.get(name) for name in ours} == ours
