@@ -231,7 +231,7 @@ async def _compute_job(
             document_type = as_asked(document_type, prediction.options)
         began = time.monotonic()
         pages = [] if upload.is_text else await _patiently_decode(services, content)
-    except Exception as error:
+    except Exception as error:  # whatever else it is, the row says it
         if is_database_away(error):
             raise  # the job begins again, with its document
         return await _fail(services, tenant_id, prediction, error)

@@ -19,6 +19,7 @@ from trainer.default_model.vision.words import (
     WordReader,
     known_share,
     load_sight_state,
+    make_optimizer,
     places_of_tokens,
     together,
     worded_pieces,
@@ -94,12 +95,7 @@ def test_what_is_shown_often_is_known(decoder: str, tmp_path: Path) -> None:
     section = load_curriculum().words
     reader = WordReader(model, 5, section.space_weight)
     tile = together([WordedTiles(3, 1, processor.tokenizer)[0]])
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": list(reader.tower.parameters()), "lr": section.learning_rate},
-            {"params": list(reader.connector.parameters()), "lr": section.connector_learning_rate},
-        ]
-    )
+    optimizer = make_optimizer(reader, section)
     before, losses = known_share(reader, tile), []
     for _ in range(25):
         loss = reader(**tile)["loss"]

@@ -16,48 +16,45 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class PatchSection(_Section):
+class _TileSection(_Section):
+    """A stage on drawn tiles, of which each is four pieces of 256 x 256 pixels.
+
+    Attributes:
+        steps: optimiser steps.
+        batch: pieces in a step, a multiple of four.
+        learning_rate: of the tower; peak, falls as a cosine after `warmup_steps`.
+        save_steps: steps between checkpoints.
+        picture_steps: steps between measurements with pictures or samples in TensorBoard.
+    """
+
+    steps: int = Field(gt=0)
+    batch: int = Field(gt=0, multiple_of=4)
+    learning_rate: float = Field(gt=0)
+    warmup_steps: int = Field(ge=0)
+    save_steps: int = Field(gt=0)
+    picture_steps: int = Field(gt=0)
+
+
+class PatchSection(_TileSection):
     """The tower's own stage.
 
     Attributes:
-        steps: optimiser steps.
-        batch: pieces of 256 x 256 pixels in a step, a multiple of four.
-        learning_rate: peak; falls as a cosine after `warmup_steps`.
         blank_weight: of the loss of cells without a character.
-        save_steps: steps between checkpoints.
-        picture_steps: steps between measurements with pictures in TensorBoard.
     """
 
-    steps: int = Field(gt=0)
-    batch: int = Field(gt=0, multiple_of=4)
-    learning_rate: float = Field(gt=0)
-    warmup_steps: int = Field(ge=0)
     blank_weight: float = Field(gt=0, le=1)
-    save_steps: int = Field(gt=0)
-    picture_steps: int = Field(gt=0)
 
 
-class WordSection(_Section):
+class WordSection(_TileSection):
     """The stage in which the connector learns the embeddings of what stands where.
 
     Attributes:
-        steps: optimiser steps.
-        batch: pieces of 256 x 256 pixels in a step, a multiple of four.
-        learning_rate: of the tower; peak, falls as a cosine after `warmup_steps`.
-        connector_learning_rate: of the connector, likewise.
+        connector_learning_rate: of the connector, as `learning_rate` is of the tower.
         space_weight: of the loss of places where no token begins.
-        save_steps: steps between checkpoints.
-        picture_steps: steps between measurements with samples in TensorBoard.
     """
 
-    steps: int = Field(gt=0)
-    batch: int = Field(gt=0, multiple_of=4)
-    learning_rate: float = Field(gt=0)
     connector_learning_rate: float = Field(gt=0)
-    warmup_steps: int = Field(ge=0)
     space_weight: float = Field(gt=0, le=1)
-    save_steps: int = Field(gt=0)
-    picture_steps: int = Field(gt=0)
 
 
 class ReadingSection(_Section):

@@ -177,6 +177,18 @@ class WordedTiles(Dataset[dict[str, torch.Tensor]]):
         return worded_pieces(glyphs, self._tokenizer)
 
 
+def make_optimizer(reader: WordReader, section: WordSection) -> torch.optim.Optimizer:
+    """AdamW with a rate for the tower and one for the connector."""
+    return torch.optim.AdamW(
+        [
+            {"params": list(reader.tower.parameters()), "lr": section.learning_rate},
+            {"params": list(reader.connector.parameters()), "lr": section.connector_learning_rate},
+        ],
+        betas=(0.9, 0.98),
+        weight_decay=0.0,
+    )
+
+
 def train_words(
     section: WordSection, *, seed: int, threads: int, tower: Path, out: Path, decoder: str = NAME
 ) -> Path:
@@ -200,21 +212,13 @@ def train_words(
     space = tokenizer(" ", add_special_tokens=False)["input_ids"][0]
     reader = WordReader(model, space, section.space_weight)
     del model
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": list(reader.tower.parameters()), "lr": section.learning_rate},
-            {"params": list(reader.connector.parameters()), "lr": section.connector_learning_rate},
-        ],
-        betas=(0.9, 0.98),
-        weight_decay=0.0,
-    )
     tiles = section.batch // 4
     trainer = Trainer(
         model=reader,
         args=stage_arguments(section, out, seed),
         train_dataset=WordedTiles(seed, section.steps * tiles, tokenizer),
         data_collator=together,
-        optimizers=(optimizer, None),
+        optimizers=(make_optimizer(reader, section), None),
         callbacks=[_Measure(seed, section.picture_steps, out / "pictures", tokenizer)],
     )
     trainer.train(resume_from_checkpoint=newest_checkpoint(out))
