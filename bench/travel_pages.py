@@ -1,8 +1,9 @@
 """Data pages of travel documents in layouts that training never draws.
 
-The generator of the training set puts a label above its value in one of a few grids, the portrait
-at the left. Here the label stands beside the value, below it, or before a colon, and the portrait
-at the right or at the foot of the fields. The seeds begin with "held-out", as none of training's.
+The generator of the training set (`trainer/synth/passport_layouts.py`) puts a label above its
+value, around it, in the corner of its cell or in brackets behind it. Here the label stands beside
+the value in a column of its own, below it, or before a colon, and the portrait at the right or at
+the foot of the fields. The seeds begin with "held-out", as none of training's.
 """
 
 import random

@@ -151,6 +151,12 @@ class EvidenceFinder:
             within = self._evidence(best, equal, labelled=ranks[best][1] >= 1)
         return self._best_of(within, wanted, spec)
 
+    def count(self, raw: str, spec: FieldSpec) -> int:
+        """How often a value stands there, word for word or as the same date or amount."""
+        spec, wanted = _of_one(spec), _fold(raw).strip()
+        hits = self._hits(raw, wanted, spec) if wanted else []
+        return sum(hit.similarity == 1 for hit in hits)
+
     def find_all(self, values: Iterable[tuple[str, str, FieldSpec]]) -> dict[str, Evidence | None]:
         """The place of each value: path, raw and specification -> evidence by path.
 

@@ -16,6 +16,7 @@ from extraction.document_types.base import DocumentType
 from extraction.document_types.catalogue import BUILT_IN
 from extraction.document_types.document import is_document
 from extraction.document_types.graph import is_graph
+from extraction.document_types.passport import PASSPORT
 from extraction.engine import Completion, Engine, Prompt, Sampling
 from extraction.entity_tokens import can_write, write_entity_tokens
 from extraction.errors import EngineUnavailable, ModelCannotSee
@@ -31,6 +32,7 @@ from extraction.nesting import nested
 from extraction.page_view import ShownPages
 from extraction.pages import Page, load_pages
 from extraction.plain_text import read_text, text_lines
+from extraction.printed_values import printed_only
 from extraction.prompt import AnswerFormat, Asked, build_prompt, fits, layout_of, prompt_hash
 from extraction.record import ParsedAnswer, normalise_record, parse_record
 from extraction.request import (
@@ -303,12 +305,17 @@ class Extractor:
             fields = read_fields(name, leaves, judged, completion, version.calibration)
             if reading.zone is not None:
                 fields = with_zone(fields, reading.zone, wanted)
+            read = len(fields)
+            if wanted.name == PASSPORT.name:
+                fields = printed_only(fields, reading.lines, reading.zone, version.traits)
             record = nested(wanted, fields)
         warned = list(reading.warnings)
         if not parsed.complete:
             warned.append("answer-cut")
         if parsed.dropped:
             warned.append("graph-parts-dropped")
+        if len(fields) < read:
+            warned.append("unprinted-values-dropped")
         if reading.zone is not None and reading.zone.repairs:
             warned.append("mrz-repaired")
         return Extraction(

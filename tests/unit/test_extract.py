@@ -274,8 +274,12 @@ async def test_a_passport_with_its_zone() -> None:
         "surname": "ERIKSDOTTIR",
         "place_of_birth": "ZENITH",
         "date_of_birth": "12 AUG/AOUT 1974",
+        "issuing_authority": "UTOERIKSSON",
     }
-    found = await run(json.dumps(answer), BOOKLET, kind=PASSPORT)
+    lines = [*BOOKLET, *page_of("ZENITH", top=0.5)]
+    found = await run(json.dumps(answer), lines, kind=PASSPORT)
+    assert found.record["issuing_authority"] is None, "a piece of the zone"
+    assert found.warnings == ("unprinted-values-dropped",)
     assert found.record["mrz"] == {"lines": [UPPER, LOWER]}
     sources = {path: read.source.value for path, read in found.fields.items()}
     assert sources["surname"] == sources["document_number"] == "mrz"

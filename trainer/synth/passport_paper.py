@@ -13,6 +13,7 @@ from trainer.synth.fonts import choose_face, font
 from trainer.synth.sheet import Run
 
 _LEAST_TYPE_PIXELS = 7
+_EDGE = 0.975  # of the fields
 
 
 class Page:
@@ -74,11 +75,13 @@ def background(rng: random.Random, width: int, height: int) -> Image.Image:
     return image
 
 
-def portrait(rng: random.Random, page: Page, zone_top: float) -> float:
-    """A picture that is nobody's, at the left; returns where the fields begin."""
+def portrait(rng: random.Random, page: Page, zone_top: float) -> tuple[float, float]:
+    """A picture that is nobody's, mostly at the left; returns where the fields begin and end."""
     width = page.image.width
     wide = rng.uniform(0.2, 0.27)
+    is_left = chance(rng, 0.8)
     left, top = rng.uniform(0.03, 0.06), max(0.1, zone_top - wide * 1.32 - rng.uniform(0.03, 0.16))
+    left = left if is_left else 1 - left - wide
     right, bottom = left + wide, min(zone_top - 0.02, top + wide * 1.3)
     box = [value * width for value in (left, top, right, bottom)]
     grey = rng.randint(150, 225)
@@ -109,7 +112,8 @@ def portrait(rng: random.Random, page: Page, zone_top: float) -> float:
         360,
         fill=(shirt, shirt, shirt),
     )
-    return right + rng.uniform(0.03, 0.05)
+    gap = rng.uniform(0.03, 0.05)
+    return (right + gap, _EDGE) if is_left else (1 - _EDGE, left - gap)
 
 
 def overprint(rng: random.Random, page: Page) -> None:

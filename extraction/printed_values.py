@@ -1,0 +1,110 @@
+"""What a travel document's print cannot have said is no value of it.
+
+A small model that finds no place of birth on a card answers with a piece of the machine-readable
+zone, or with the date that is another field's. The zone says nothing of these fields, and one print
+gives one value. So a value that the zone does not carry must stand in the print, and where more
+fields have a value than it is printed, only the surest keep it. The rules were chosen on generated
+documents (`docs/model-card.md`).
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from extraction.checks import zone_record
+from extraction.document_types.base import FieldSpec
+from extraction.document_types.passport import PASSPORT
+from extraction.evidence import EvidenceFinder, ReadField, Source
+from extraction.lines import Line
+from extraction.mrz import FoundMrz
+from extraction.mrz.layout import FILLER
+from extraction.spelling import copies_lines
+from extraction.traits import ModelTraits
+
+# What a page prints beside the zone; the zone of some formats carries one or the other of them.
+_BESIDE_ZONE = (
+    "place_of_birth",
+    "date_of_issue",
+    "place_of_issue",
+    "issuing_authority",
+    "personal_number",
+)
+# Fields that may say the same as one of these, on one print or on two.
+_PRINTED = frozenset(
+    {
+        *_BESIDE_ZONE,
+        "document_number",
+        "surname",
+        "given_names",
+        "nationality",
+        "date_of_birth",
+        "date_of_expiry",
+    }
+)
+
+
+def printed_only(
+    fields: Mapping[str, ReadField],
+    lines: Sequence[Line],
+    zone: FoundMrz | None,
+    traits: ModelTraits,
+) -> dict[str, ReadField]:
+    """The fields of a travel document without the values that its print does not support.
+
+    Args:
+        fields: as read, those of the zone among them.
+        lines: of the page; where there are none, nothing is known of the print.
+        zone: the zone that was found on it.
+        traits: of the model that answered. One that reads the page itself may see more than the
+            lines, so its values need only not be the zone's.
+    """
+    if not lines:
+        return dict(fields)
+    of_zone = {id(line) for parts in (zone.lines if zone else ()) for line in parts}
+    beside = [line for line in lines if id(line) not in of_zone and 2 * FILLER not in line.text]
+    page_print = EvidenceFinder(beside)
+    known = zone_record(zone.mrz) if zone else None
+    kept = dict(fields)
+    for name in _BESIDE_ZONE:
+        read = fields.get(name)
+        if read is None or not _is_answer(read) or getattr(known, name, None) is not None:
+            continue
+        place = page_print.find(read.raw or "", _spec(name))
+        if read.evidence is None:
+            is_supported = place is not None or not copies_lines(traits)
+        else:  # where the print is less like it than another line, that line is the zone's
+            is_supported = place is not None and place.similarity >= read.evidence.similarity
+        if not is_supported:
+            del kept[name]
+    return _without_second_uses(kept, page_print)
+
+
+def _without_second_uses(
+    fields: dict[str, ReadField], page_print: EvidenceFinder
+) -> dict[str, ReadField]:
+    """Where more fields have a value than it is printed, the least sure of them lose it."""
+    users: dict[str, list[ReadField]] = defaultdict(list)
+    for name in sorted(_PRINTED & fields.keys()):
+        if fields[name].value is not None:
+            users[_folded(fields[name].value)].append(fields[name])
+    kept = dict(fields)
+    for reads in users.values():
+        may_go = [read for read in reads if read.path in _BESIDE_ZONE and _is_answer(read)]
+        if len(reads) == 1 or not may_go:
+            continue
+        prints = max(page_print.count(read.raw or "", _spec(read.path)) for read in may_go)
+        surplus = max(len(reads) - max(prints, 1), 0)
+        for read in sorted(may_go, key=lambda read: read.confidence)[:surplus]:
+            del kept[read.path]
+    return kept
+
+
+def _is_answer(read: ReadField) -> bool:
+    return read.source is Source.MODEL and read.value is not None
+
+
+def _spec(name: str) -> FieldSpec:
+    return PASSPORT.field(name)
+
+
+def _folded(value: object) -> str:
+    return "".join(letter for letter in str(value).casefold() if letter.isalnum())

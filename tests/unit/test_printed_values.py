@@ -1,0 +1,132 @@
+"""Values of a travel document that its print does not support."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from extraction.document_types.passport import PASSPORT
+from extraction.evidence import EvidenceFinder, ReadField, Source
+from extraction.lines import Line
+from extraction.mrz import find_mrz
+from extraction.normalize import normalize
+from extraction.printed_values import printed_only
+from extraction.prompt import PromptStyle
+from extraction.traits import ModelTraits
+from extraction.zone import with_zone
+from tests.factories_lines import LOWER, UPPER, page_of
+
+COPIES = ModelTraits("v1", sees_images=False)
+SEES = ModelTraits("v1", style=PromptStyle.DESCRIBED)
+PRINT = (
+    ("Surname", "ERIKSSON"),
+    ("Date of birth", "12 AUG 1974"),
+    ("Date of expiry", "15 APR 2012"),
+    ("Place of birth", "ZENITH"),
+)
+
+
+def page(*more: Sequence[str], has_zone: bool = True) -> list[Line]:
+    return page_of(*PRINT, *more, *((UPPER, LOWER) if has_zone else ()))
+
+
+def read(
+    lines: Sequence[Line], traits: ModelTraits = COPIES, **answer: str | tuple[str, float]
+) -> dict[str, ReadField]:
+    """What is left of an answer, the zone laid over it; a value may come with its confidence."""
+    finder, fields = EvidenceFinder(lines), {}
+    for name, given in answer.items():
+        raw, confidence = given if isinstance(given, tuple) else (given, 0.5)
+        spec = PASSPORT.field(name)
+        value = normalize(spec.kind, raw)
+        assert value is not None
+        place = finder.find(raw, spec)
+        fields[name] = ReadField(name, str(value), raw, confidence, place, Source.MODEL)
+    zone = find_mrz(lines)
+    if zone is not None:
+        fields = with_zone(fields, zone, PASSPORT)
+    return printed_only(fields, lines, zone, traits)
+
+
+def test_printed_values_stay() -> None:
+    lines = page(("Date of issue", "15 APR 2002"), ("Authority", "POLICE"))
+    kept = read(
+        lines, place_of_birth="ZENITH", date_of_issue="15 APR 2002", issuing_authority="POLICE"
+    )
+    assert {"place_of_birth", "date_of_issue", "issuing_authority", "surname"} <= kept.keys()
+
+
+@pytest.mark.parametrize("traits", [COPIES, SEES])
+def test_a_piece_of_the_zone_is_no_printed_value(traits: ModelTraits) -> None:
+    kept = read(page(), traits, issuing_authority="UTOERIKSSON", place_of_birth="ZENITH")
+    assert "issuing_authority" not in kept
+    assert kept["place_of_birth"].value == "ZENITH"
+
+
+def test_a_zone_that_could_not_be_read_is_no_print_either() -> None:
+    lines = page_of(*PRINT, "P<UTOERIKSSON<<ANNA<MARIA<")
+    assert find_mrz(lines) is None
+    assert "issuing_authority" not in read(lines, issuing_authority="UTOERIKSSON")
+
+
+def test_what_stands_nowhere_is_dropped_of_a_model_that_copies_lines() -> None:
+    assert "issuing_authority" not in read(page(), issuing_authority="MINISTRY OF TRUTH")
+    assert "issuing_authority" in read(page(), SEES, issuing_authority="MINISTRY OF TRUTH")
+
+
+def test_what_the_zone_carries_is_left_to_it() -> None:
+    kept = read(page(), personal_number="ZE184226B")
+    assert kept["personal_number"].value == "ZE184226B"
+
+
+def test_a_date_of_another_field_is_no_date_of_issue() -> None:
+    kept = read(page(), date_of_issue="15 APR 2012", date_of_expiry="15 APR 2012")
+    assert "date_of_issue" not in kept
+    assert kept["date_of_expiry"].value == "2012-04-15"
+
+
+def test_a_date_that_is_printed_twice_serves_two_fields() -> None:
+    kept = read(page(("Date of issue", "15 APR 2012")), date_of_issue="15 APR 2012")
+    assert kept["date_of_issue"].value == "2012-04-15"
+
+
+def test_the_surest_of_two_fields_keeps_the_one_print() -> None:
+    kept = read(page(), place_of_birth=("ZENITH", 0.9), place_of_issue=("ZENITH", 0.4))
+    assert "place_of_issue" not in kept
+    assert "place_of_birth" in kept
+    kept = read(page(), place_of_birth=("ZENITH", 0.4), place_of_issue=("ZENITH", 0.9))
+    assert "place_of_birth" not in kept
+    assert "place_of_issue" in kept
+
+
+def test_a_name_is_no_place() -> None:
+    kept = read(page(), place_of_birth=("ERIKSSON", 0.99), surname=("ERIKSSON", 0.3))
+    assert "place_of_birth" not in kept
+    assert kept["surname"].value == "ERIKSSON"
+
+
+def test_fields_of_the_zone_are_never_dropped() -> None:
+    both = read(page(), nationality="UTO", issuing_country="UTO")
+    assert both["nationality"].value == both["issuing_country"].value == "UTO"
+
+
+def test_without_lines_nothing_is_known() -> None:
+    read_field = ReadField("place_of_birth", "X", "X", 0.5, None, Source.MODEL)
+    assert printed_only({"place_of_birth": read_field}, [], None, COPIES)
+
+
+def test_what_a_human_said_stays() -> None:
+    said = replace(
+        ReadField("issuing_authority", "NOWHERE", "NOWHERE", 1.0, None, Source.MODEL),
+        source=Source.HUMAN,
+    )
+    assert printed_only({"issuing_authority": said}, page(), None, COPIES)
+
+
+def test_a_count_is_of_whole_places() -> None:
+    finder = EvidenceFinder(page_of("A12 A12", "A123", "12 AUG 1974 / 12.08.1974"))
+    number, birth = PASSPORT.field("document_number"), PASSPORT.field("date_of_birth")
+    assert finder.count("A12", number) == 2
+    assert finder.count("B7", number) == 0
+    assert finder.count("", number) == 0
+    assert finder.count("1974-08-12", birth) == 1
