@@ -32,7 +32,7 @@ from extraction.nesting import nested
 from extraction.page_view import ShownPages
 from extraction.pages import Page, load_pages
 from extraction.plain_text import read_text, text_lines
-from extraction.printed_values import printed_only
+from extraction.printed_values import printed_only, with_own_dates
 from extraction.prompt import AnswerFormat, Asked, build_prompt, fits, layout_of, prompt_hash
 from extraction.record import ParsedAnswer, normalise_record, parse_record
 from extraction.request import (
@@ -294,6 +294,8 @@ class Extractor:
             # What names of receipts are corrected to says nothing of a text's own words.
             traits = replace(version.traits, capitals=False) if is_graph(wanted) else version.traits
             leaves, places = copied(parsed.leaves, places, finder, traits)
+            if wanted.name == PASSPORT.name:
+                leaves, places = with_own_dates(leaves, places, finder, reading.zone)
             texts = {leaf.path: leaf.raw for leaf in leaves}
             as_entities = asked.answer_format is AnswerFormat.ENTITY_TOKENS
             normalised = normalise_record(asked.document_type, texts, day_first=as_entities or None)

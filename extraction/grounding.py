@@ -14,7 +14,7 @@ chosen on SROIE's receipts 000-399, with a model that does not see.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from rapidfuzz import fuzz
@@ -23,7 +23,7 @@ from extraction.document_types.base import Kind
 from extraction.evidence import Evidence, EvidenceFinder
 from extraction.lines import Line, rows
 from extraction.normalize import normalize
-from extraction.places import LABELS, amount_spans, date_spans, words_of
+from extraction.places import LABELS, amount_spans, whole_dates, words_of
 from extraction.record import RawLeaf
 from extraction.spelling import agrees, copies_lines, spelled
 from extraction.traits import ModelTraits
@@ -75,14 +75,25 @@ def copied(
         replaced is only as similar as the model's answer was: that is what the confidence sees.
     """
     after = grounded(leaves, places, finder.lines, traits)
+    found = moved(leaves, after, places, finder)
+    return [spelled(leaf, found[leaf.path], traits) for leaf in after], found
+
+
+def moved(
+    before: Sequence[RawLeaf],
+    after: Sequence[RawLeaf],
+    places: Mapping[str, Evidence | None],
+    finder: EvidenceFinder,
+) -> dict[str, Evidence | None]:
+    """The places, anew for each value that was replaced: as similar as the model's answer was."""
     found = dict(places)
-    for was, now in zip(leaves, after, strict=True):
+    for was, now in zip(before, after, strict=True):
         if was.raw == now.raw:
             continue
         place = finder.find(now.raw, now.spec)
         likeness = fuzz.ratio(was.raw.casefold(), now.raw.casefold()) / 100
         found[now.path] = place and replace(place, similarity=round(likeness, 2))
-    return [spelled(leaf, found[leaf.path], traits) for leaf in after], found
+    return found
 
 
 def grounded(
@@ -149,21 +160,9 @@ def _labelled_date(page: Sequence[Line]) -> str | None:
         (bool(words_of(line.text.casefold() for line in row) & _DATE_WORDS), text)
         for row in rows(page)
         for line in row
-        for text in _dates(line.text)
+        for text in whole_dates(line.text)[:1]
     ]
-    return max(found, key=lambda pair: pair[0])[1] if found else None
-
-
-def _dates(text: str) -> Iterator[str]:
-    """The longest run of words that is a date, where there is one with a day, month and year."""
-    spans = [
-        text[start:end]
-        for start, end in date_spans(text)
-        if re.search(r"\d{1,4}\D+\w+\D+\d{2}", text[start:end])
-        and normalize(Kind.DATE, text[start:end]) is not None
-    ]
-    if spans:
-        yield spans[0].strip(" :;,.")
+    return max(found, key=lambda pair: pair[0])[1].strip(" :;,.") if found else None
 
 
 def _labelled_amount(page: Sequence[Line], name: str) -> str | None:

@@ -14,6 +14,7 @@ AMOUNTS = frozenset({Kind.MONEY, Kind.NUMBER, Kind.INTEGER, Kind.RATE})
 EXACT = AMOUNTS | {Kind.DATE, Kind.TIME}
 _NUMBER = re.compile(r"\d{1,3}(?:[ ']\d{3})+(?:[.,]\d{1,3})?(?!\d)|\d[\d.,']*\d|\d")
 _MIXED = re.compile(r"\d[^\W\d_]|[^\W\d_]\d")
+_WHOLE_DATE = re.compile(r"\d{1,4}\D+\w+\D+\d{2}")
 _WORD = re.compile(r"[^\W\d_]+")
 # Words beside an amount of a receipt, one line a field; the words of the field's name come on top.
 _LABEL_TEXTS = {
@@ -55,6 +56,16 @@ def date_spans(text: str) -> Iterator[tuple[int, int]]:
             start, end = words[first][0], words[first + count - 1][1]
             if any(unicodedata.decimal(letter, None) is not None for letter in text[start:end]):
                 yield start, end
+
+
+def whole_dates(text: str) -> list[str]:
+    """Texts of the runs of words that are a date with day, month and year, short ones first."""
+    spans = (text[start:end] for start, end in date_spans(text))
+    return [
+        span
+        for span in spans
+        if _WHOLE_DATE.search(span) and normalize(Kind.DATE, span) is not None
+    ]
 
 
 def amount_spans(text: str) -> Iterator[tuple[int, int]]:

@@ -1,5 +1,8 @@
 """What a travel document's print cannot have said is no value of it.
 
+    leaves -> a date of issue that is another field's date: the one date that no field has
+    fields -> without what is the zone's, what stands nowhere, and second uses of one print
+
 A small model that finds no place of birth on a card answers with a piece of the machine-readable
 zone, or with the date that is another field's. The zone says nothing of these fields, and one print
 gives one value. So a value that the zone does not carry must stand in the print, and where more
@@ -9,14 +12,19 @@ documents (`docs/model-card.md`).
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from extraction.checks import zone_record
 from extraction.document_types.base import FieldSpec
 from extraction.document_types.passport import PASSPORT
-from extraction.evidence import EvidenceFinder, ReadField, Source
+from extraction.evidence import Evidence, EvidenceFinder, ReadField, Source
+from extraction.grounding import moved
 from extraction.lines import Line
 from extraction.mrz import FoundMrz
 from extraction.mrz.layout import FILLER
+from extraction.normalize import parse_date
+from extraction.places import whole_dates
+from extraction.record import RawLeaf
 from extraction.spelling import copies_lines
 from extraction.traits import ModelTraits
 
@@ -40,6 +48,48 @@ _PRINTED = frozenset(
         "date_of_expiry",
     }
 )
+
+_DATES = frozenset({"date_of_birth", "date_of_issue", "date_of_expiry"})
+_TWICE = 2
+
+
+def with_own_dates(
+    leaves: Sequence[RawLeaf],
+    places: Mapping[str, Evidence | None],
+    finder: EvidenceFinder,
+    zone: FoundMrz | None,
+) -> tuple[list[RawLeaf], dict[str, Evidence | None]]:
+    """An answer whose date of issue is the holder's birth or the expiry has the date that is left.
+
+    Args:
+        leaves: the values as the model wrote them.
+        places: where each stands, by path.
+        finder: of the page's lines.
+        zone: the zone, for its two dates.
+
+    Returns:
+        As many leaves, and their places; unchanged unless the page prints exactly one date that is
+        neither, and not before the birth or after the expiry.
+    """
+    known = zone_record(zone.mrz) if zone else None
+    dates = {leaf.path: parse_date(leaf.raw) for leaf in leaves if leaf.path in _DATES}
+    birth = getattr(known, "date_of_birth", None) or dates.get("date_of_birth")
+    expiry = getattr(known, "date_of_expiry", None) or dates.get("date_of_expiry")
+    taken, after = {birth, expiry} - {None}, list(leaves)
+    for index, leaf in enumerate(leaves):
+        if leaf.path != "date_of_issue" or dates.get(leaf.path) not in taken:
+            continue
+        texts = {
+            parse_date(text): text
+            for line in finder.lines
+            for text in reversed(whole_dates(line.text))
+        }
+        left = [day for day in texts if day is not None and day not in taken]
+        if finder.count(leaf.raw, leaf.spec) < _TWICE and len(left) == 1:
+            (day,) = left
+            if (birth or day) <= day <= (expiry or day):
+                after[index] = replace(leaf, raw=texts[day])
+    return after, moved(leaves, after, places, finder)
 
 
 def printed_only(

@@ -10,8 +10,9 @@ from extraction.evidence import EvidenceFinder, ReadField, Source
 from extraction.lines import Line
 from extraction.mrz import find_mrz
 from extraction.normalize import normalize
-from extraction.printed_values import printed_only
+from extraction.printed_values import printed_only, with_own_dates
 from extraction.prompt import PromptStyle
+from extraction.record import RawLeaf
 from extraction.traits import ModelTraits
 from extraction.zone import with_zone
 from tests.factories_lines import LOWER, UPPER, page_of
@@ -130,3 +131,42 @@ def test_a_count_is_of_whole_places() -> None:
     assert finder.count("B7", number) == 0
     assert finder.count("", number) == 0
     assert finder.count("1974-08-12", birth) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "expected", "why"),
+    [
+        ([("Date of issue", "16 APR 2002")], "16 APR 2002", "the date that no field has"),
+        ([("Date of issue", "16 APR/AVR 02")], "16 APR/AVR 02", "as it is printed"),
+        ([], "15 APR 2012", "no other date: left to the rule of one print"),
+        ([("Issue", "16 APR 2002"), ("Valid", "17 APR 2002")], "15 APR 2012", "which of two"),
+        ([("Date of issue", "16 APR 2022")], "15 APR 2012", "after the expiry"),
+        ([("Date of issue", "16 APR 1952")], "15 APR 2012", "before the birth"),
+        ([("Issue", "15 APR 2012"), ("Valid", "17 APR 2002")], "15 APR 2012", "printed twice"),
+    ],
+)
+@pytest.mark.parametrize("has_zone", [True, False])
+def test_a_date_of_issue_that_is_the_expiry(
+    more: list[tuple[str, str]], expected: str, why: str, has_zone: bool
+) -> None:
+    lines = page(*more, has_zone=has_zone)
+    texts = {"date_of_birth": "12 AUG 1974", "date_of_expiry": "15 APR 2012"}
+    texts["date_of_issue"] = texts["date_of_expiry"]
+    leaves = [RawLeaf(name, PASSPORT.field(name), raw, 0, 1) for name, raw in texts.items()]
+    finder = EvidenceFinder(lines)
+    places = finder.find_all((leaf.path, leaf.raw, leaf.spec) for leaf in leaves)
+    after, found = with_own_dates(leaves, places, finder, find_mrz(lines))
+    assert [leaf.path for leaf in after] == list(texts)
+    assert after[-1].raw == expected, why
+    place = found["date_of_issue"]
+    assert place is not None
+    assert place.text == expected
+    assert (place.similarity < 1) == (expected != "15 APR 2012"), "what the confidence sees"
+
+
+def test_a_date_of_issue_of_its_own_stays() -> None:
+    lines = page(("Date of issue", "16 APR 2002"), ("Valid from", "17 APR 2002"))
+    leaf = RawLeaf("date_of_issue", PASSPORT.field("date_of_issue"), "17 APR 2002", 0, 1)
+    finder = EvidenceFinder(lines)
+    after, _ = with_own_dates([leaf], {leaf.path: None}, finder, find_mrz(lines))
+    assert after == [leaf]
