@@ -3,9 +3,10 @@
 What a page costs is the model's affair: a model of SmolVLM's family cuts it into square tiles, each
 of a fixed number of tokens, and adds a small picture of the whole; how many tiles decides how long
 an answer takes. So its card says what it was trained with, and how many tiles a prompt may have:
-few beside the lines, more where it reads alone.
+few beside the lines, more where it reads alone. The family's processor stretches a page to whole
+tiles; a model that was trained on letters of their own shape has its pages padded instead.
 
-    "pages": {"tile_pixels": 512, "most_tiles": 3, "most_tiles_alone": 9}
+    "pages": {"tile_pixels": 512, "most_tiles": 3, "most_tiles_alone": 9, "padded": true}
 """
 
 import io
@@ -48,6 +49,8 @@ class PageView:
             (Idefics3, SmolVLM); None where it takes any size.
         most_tiles: tiles that all pages of a prompt may take together.
         most_tiles_alone: the same where the model reads without lines.
+        padded: whether white is added to a page until it fills whole tiles, so that the processor
+            need not stretch it.
     """
 
     side_pixels: int | None = None
@@ -55,16 +58,17 @@ class PageView:
     tile_pixels: int | None = None
     most_tiles: int = 1
     most_tiles_alone: int = 1
+    padded: bool = False
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> "PageView":
         """The view as a card states it.
 
         Raises:
-            ValueError: an entry that is none of the view's, or no positive number.
+            ValueError: an entry that is none of the view's, or not what it should be.
         """
         known = {name: content[name] for name in cls.__slots__ if name in content}
-        wrong = [n for n, v in known.items() if v is not None and (type(v) is not int or v < 1)]
+        wrong = [name for name, value in known.items() if not _is_right(name, value)]
         if wrong or known.keys() != content.keys():
             raise ValueError("pages: " + ", ".join(sorted([*wrong, *(content.keys() - known)])))
         return cls(**known)
@@ -84,9 +88,29 @@ class PageView:
         if not shown:
             return ShownPages()
         side = self.side([page.image.size for page in shown], alone=alone)
-        images = tuple(_encoded(page, side) for page in shown)
+        images = tuple(self._encoded(page, side) for page in shown)
         # The processor scales every page to this side; what is larger would only travel.
         return ShownPages(images, {"size": {"longest_edge": side}} if self.tile_pixels else {})
+
+    def fit(self, image: Image.Image, side_pixels: int | None) -> Image.Image:
+        """A page as it travels: at most so large, and padded where the model wants it so.
+
+        Args:
+            image: the page.
+            side_pixels: as `side` says it.
+        """
+        image = fitted(image, side_pixels)
+        if not self.padded or self.tile_pixels is None or side_pixels is None:
+            return image
+        return padded(image, side_pixels // self.tile_pixels)
+
+    def _encoded(self, page: Page, side_pixels: int | None) -> bytes:
+        image = self.fit(page.image, side_pixels)
+        if image is page.image:
+            return page.jpeg
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=_JPEG_QUALITY)
+        return buffer.getvalue()
 
     def side(self, sizes: Sequence[tuple[int, int]], *, alone: bool) -> int | None:
         """The longer side to which pages of a prompt are scaled; None leaves them as they are.
@@ -120,6 +144,26 @@ def tiles_of(size: tuple[int, int], count: int) -> int:
     return count * across + _WHOLE
 
 
+def padded(image: Image.Image, count: int) -> Image.Image:
+    """The page with white at its right or foot, until whole tiles hold it without stretching it.
+
+    Args:
+        image: the page.
+        count: tiles along its longer side.
+    """
+    width, height = image.size
+    longer = max(image.size)
+    across = math.ceil(count * min(image.size) / longer)
+    # Not a pixel more: what is rounded up to another tile costs its tokens.
+    shorter = longer * across // count
+    size = (shorter, height) if height >= width else (width, shorter)
+    if size == image.size:
+        return image
+    page = Image.new("RGB", size, "white")
+    page.paste(image.convert("RGB"), (0, 0))
+    return page
+
+
 def fitted(image: Image.Image, side_pixels: int | None) -> Image.Image:
     """The image, scaled down where its longer side is above the given one."""
     longer = max(image.size)
@@ -129,10 +173,7 @@ def fitted(image: Image.Image, side_pixels: int | None) -> Image.Image:
     return image.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3.0)
 
 
-def _encoded(page: Page, side_pixels: int | None) -> bytes:
-    image = fitted(page.image, side_pixels)
-    if image is page.image:
-        return page.jpeg
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=_JPEG_QUALITY)
-    return buffer.getvalue()
+def _is_right(name: str, value: Any) -> bool:
+    if name == "padded":
+        return isinstance(value, bool)
+    return value is None or (type(value) is int and value >= 1)

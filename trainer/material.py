@@ -22,7 +22,7 @@ from db.tables import TrainingRun
 from extraction.document_types.document import DOCUMENT
 from extraction.document_types.graph import GRAPH
 from extraction.errors import DocloopError
-from extraction.page_view import PageView, fitted
+from extraction.page_view import PageView
 from extraction.traits import ModelTraits
 from trainer.confirmed_pages import confirmed_tests
 from trainer.dataset import RunDataset, TrainingExample, read_dataset
@@ -187,7 +187,7 @@ async def _keep_pages(
         content = await blobs.get(name)
         page = Image.open(io.BytesIO(content))
     alone = not example.lines
-    shown = fitted(page, view.side([page.size], alone=alone))
+    shown = view.fit(page, view.side([page.size], alone=alone))
     path = pages / f"{name}{'-alone' if alone else ''}.jpg"
     if content and shown is page:
         path.write_bytes(content)  # not encoded a second time

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -107,11 +108,43 @@ def test_the_processor_makes_no_more_tiles_than_are_counted(
     assert counted - count <= max(made, 1) <= counted
 
 
+@given(sides, sides, st.integers(1, 16), st.booleans())
+def test_a_padded_page_keeps_its_shape_and_its_tiles(
+    width: int, height: int, most: int, white: bool
+) -> None:
+    from transformers.models.idefics3.image_processing_pil_idefics3 import (
+        Idefics3ImageProcessorPil,
+    )
+
+    view = PageView(tile_pixels=TILE, most_tiles=most, most_tiles_alone=most, padded=True)
+    side = view.side([(width, height)], alone=True)
+    assert side is not None
+    image = Image.new("RGB", (width, height), "white" if white else "black")
+    shown = view.fit(image, side)
+    bare = replace(view, padded=False).fit(image, side)
+    assert shown.crop((0, 0, *bare.size)).tobytes() == bare.tobytes()
+    rest = (np.asarray(shown) == 255).all(axis=2).sum() - (np.asarray(bare) == 255).all(
+        axis=2
+    ).sum()
+    assert rest == shown.width * shown.height - bare.width * bare.height
+    count = side // TILE
+    processor = Idefics3ImageProcessorPil(max_image_size={"longest_edge": TILE})
+    kwargs = {"size": {"longest_edge": side}}
+    _, rows, columns = processor.get_number_of_image_patches(*shown.size[::-1], kwargs)
+    assert tiles_of((width, height), count) >= max(rows * columns + 1 if count > 1 else 1, 1)
+    # How far the processor's rounding up to whole tiles stretches it.
+    across, down = max(columns, 1) * TILE / shown.width, max(rows, 1) * TILE / shown.height
+    assert abs(across / down - 1) <= 4 / min(shown.size)
+
+
+@pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize(
     "size", [(100, 120), (117, 256), (180, 256), (200, 384), (300, 40), (129, 129)]
 )
-def test_training_cuts_a_page_as_serving_does(folder: Path, size: tuple[int, int]) -> None:
-    view = PageView(tile_pixels=TILE, most_tiles=9, most_tiles_alone=9)
+def test_training_cuts_a_page_as_serving_does(
+    folder: Path, size: tuple[int, int], padded: bool
+) -> None:
+    view = PageView(tile_pixels=TILE, most_tiles=9, most_tiles_alone=9, padded=padded)
     made = view.show([page(*size)], 1, alone=True)
     image = Image.open(io.BytesIO(made.images[0]))
     serving = AutoProcessor.from_pretrained(folder)
@@ -138,9 +171,10 @@ def test_a_card_says_how_pages_are_shown(tmp_path: Path) -> None:
         '{"most_tiles": 0}',
         '{"most_tiles": "3"}',
         '{"tile_pixels": true}',
+        '{"padded": 1}',
     ):
         card.write_text(f'{{"version": "v-1", "pages": {wrong}}}')
-        with pytest.raises(ValueError, match=r"pages: (tiles|most_tiles|tile_pixels)"):
+        with pytest.raises(ValueError, match=r"pages: (tiles|most_tiles|tile_pixels|padded)"):
             ModelTraits.load(tmp_path)
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from rich.progress import track
 
 from extraction.lines import LineReader
-from extraction.page_view import PageView, fitted
+from extraction.page_view import PageView
 from extraction.pages import Page, load_pages
 from trainer.default_model.dataset import Asker, Mix
 from trainer.default_model.sroie import ReadReceipt, lines_from
@@ -81,7 +81,8 @@ class Kept:
         path = self.folder / _PAGES / f"{key.replace('/', '-')}{'-alone' if alone else ''}.jpg"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            shown = fitted(image.convert("RGB"), self.view.side([image.size], alone=alone))
+            side = self.view.side([image.size], alone=alone)
+            shown = self.view.fit(image.convert("RGB"), side)
             partial = path.with_suffix(".partial")
             shown.save(partial, "JPEG", quality=_JPEG_QUALITY)
             partial.rename(path)

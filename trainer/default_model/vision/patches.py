@@ -15,24 +15,17 @@ import torch
 from torch.nn import functional
 from torch.utils.data import Dataset
 from torch.utils.tensorboard import SummaryWriter
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainerCallback
 
+from trainer.default_model.vision.arguments import DRAWN_AHEAD, stage_arguments
 from trainer.default_model.vision.characters import BLANK, CELLS, CLASSES, cell_classes
 from trainer.default_model.vision.pictures import reading_picture
-from trainer.default_model.vision.plan import PatchSection, WordSection
-from trainer.default_model.vision.tower import (
-    HIDDEN,
-    PATCH,
-    SIDE,
-    TILE,
-    build_tower,
-    encode_window,
-)
+from trainer.default_model.vision.plan import PatchSection
+from trainer.default_model.vision.quarters import ACROSS, normalised, quarters_of
+from trainer.default_model.vision.tower import HIDDEN, TILE, build_tower, encode_window
 from trainer.stage import newest_checkpoint
 from trainer.synth.vision.glyphs import make_tile
 
-PIECE = 256
-_ACROSS = PIECE // PATCH  # patches along a piece's edge
 _HELD_OUT = 4  # tiles that are measured and never learned from
 
 
@@ -69,11 +62,6 @@ class PatchReader(torch.nn.Module):
         return {"loss": loss, "logits": logits}
 
 
-def normalised(pixels: torch.Tensor) -> torch.Tensor:
-    """Grey bytes [batch, height, width] -> [batch, 3, height, width] in -1..1, as the processor."""
-    return (pixels.float() / 127.5 - 1.0)[:, None].expand(-1, 3, -1, -1)
-
-
 class Quarters(Dataset[dict[str, torch.Tensor]]):
     """Quarters of drawn tiles, four of each; the same for the same seed and index."""
 
@@ -92,22 +80,13 @@ class Quarters(Dataset[dict[str, torch.Tensor]]):
 def pieces_of_tile(rng: random.Random) -> dict[str, torch.Tensor]:
     """One tile as four pieces: `pixels` [4, 256, 256], `places` [4, 256], `labels` [4, 256, 8]."""
     glyphs = make_tile(rng, TILE)
-    pixels = np.asarray(glyphs.image.convert("L"))
     classes = cell_classes(glyphs.characters, glyphs.boxes, TILE, TILE)
-    places = np.arange(SIDE * SIDE).reshape(SIDE, SIDE)
     found: dict[str, list[np.ndarray]] = {"pixels": [], "places": [], "labels": []}
-    for here in quarters():
-        top, left = (side.start * PATCH for side in here)
-        found["pixels"].append(pixels[top : top + PIECE, left : left + PIECE])
-        found["places"].append(places[here].reshape(-1))
-        found["labels"].append(classes[here].reshape(-1, CELLS))
+    for quarter in quarters_of(glyphs.image):
+        found["pixels"].append(quarter.pixels)
+        found["places"].append(quarter.places)
+        found["labels"].append(classes[quarter.rows, quarter.columns].reshape(-1, CELLS))
     return {name: torch.from_numpy(np.stack(arrays)) for name, arrays in found.items()}
-
-
-def quarters() -> list[tuple[slice, slice]]:
-    """The rows and columns of patches of a tile's four pieces."""
-    steps = [slice(start, start + _ACROSS) for start in range(0, SIDE, _ACROSS)]
-    return [(rows, columns) for rows in steps for columns in steps]
 
 
 def together(tiles: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
@@ -130,9 +109,12 @@ def train_patches(section: PatchSection, *, seed: int, threads: int, out: Path) 
             section,
             out,
             seed,
+            batch=tiles,
+            logging_steps=20,
             learning_rate=section.learning_rate,
             weight_decay=0.05,
             adam_beta2=0.98,
+            **DRAWN_AHEAD,
         ),
         train_dataset=Quarters(seed, section.steps * tiles),
         data_collator=together,
@@ -142,32 +124,6 @@ def train_patches(section: PatchSection, *, seed: int, threads: int, out: Path) 
     weights = out / "tower.pt"
     torch.save(reader.tower.state_dict(), weights)
     return weights
-
-
-def stage_arguments(
-    section: PatchSection | WordSection, out: Path, seed: int, **more: Any
-) -> TrainingArguments:
-    """How a stage on drawn tiles is run; one of the trainer's examples is a tile's four pieces."""
-    return TrainingArguments(
-        output_dir=str(out),
-        max_steps=section.steps,
-        per_device_train_batch_size=section.batch // 4,
-        lr_scheduler_type="cosine",
-        warmup_steps=section.warmup_steps,
-        max_grad_norm=1.0,
-        logging_steps=20,
-        save_steps=section.save_steps,
-        save_total_limit=2,
-        use_cpu=True,
-        dataloader_num_workers=1,
-        dataloader_prefetch_factor=8,
-        dataloader_pin_memory=False,
-        remove_unused_columns=False,
-        report_to=["tensorboard"],
-        seed=seed,
-        data_seed=seed,
-        **more,
-    )
 
 
 def measure(reader: PatchReader, tiles: dict[str, torch.Tensor]) -> dict[str, float]:
@@ -207,7 +163,7 @@ class _Measure(TrainerCallback):  # type: ignore[misc]
         with torch.no_grad():
             one = self._tiles["pixels"][:1]
             read = reader(one, self._tiles["places"][:1])["logits"].argmax(-1)
-        classes = read[0].reshape(_ACROSS, _ACROSS, CELLS).numpy()
+        classes = read[0].reshape(ACROSS, ACROSS, CELLS).numpy()
         picture = reading_picture(one[0].numpy(), classes)
         picture.save(self._folder / "latest.png")
         for name, value in figures.items():

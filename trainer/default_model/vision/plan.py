@@ -119,7 +119,7 @@ class FieldSection(_Section):
     alone: float = Field(ge=0, le=1)
     lines_only: float = Field(ge=0, le=1)
     layout: Layout
-    pages: dict[str, int]
+    pages: dict[str, bool | int]
     batch: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     sight_learning_rate: float = Field(ge=0)
@@ -130,7 +130,7 @@ class FieldSection(_Section):
 
     @field_validator("pages")
     @classmethod
-    def _is_view(cls, pages: dict[str, int]) -> dict[str, int]:
+    def _is_view(cls, pages: dict[str, bool | int]) -> dict[str, bool | int]:
         PageView.read(pages)
         return pages
 

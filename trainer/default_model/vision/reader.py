@@ -13,8 +13,8 @@ from transformers import Idefics3ForConditionalGeneration
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from trainer.adapters import WEIGHTS
-from trainer.default_model.vision.patches import normalised
 from trainer.default_model.vision.pieces import Piece, batch_of
+from trainer.default_model.vision.quarters import normalised
 from trainer.default_model.vision.seeing import connect
 from trainer.default_model.vision.tower import PATCH, encode_window
 

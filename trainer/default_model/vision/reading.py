@@ -16,9 +16,10 @@ from rapidfuzz.distance import Levenshtein
 from safetensors.torch import save_file
 from torch.utils.data import SequentialSampler
 from torch.utils.tensorboard import SummaryWriter
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainerCallback
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
+from trainer.default_model.vision.arguments import stage_arguments
 from trainer.default_model.vision.pieces import BLOCK_EDGE, Piece, Steps, batch_of, placed
 from trainer.default_model.vision.plan import ReadingSection
 from trainer.default_model.vision.reader import LEARNED, Reader
@@ -110,23 +111,7 @@ def train_reading(
     )
     trainer = _StepTrainer(
         model=reader,
-        args=TrainingArguments(
-            output_dir=str(out),
-            max_steps=section.steps,
-            per_device_train_batch_size=1,
-            lr_scheduler_type="cosine",
-            warmup_steps=section.warmup_steps,
-            max_grad_norm=1.0,
-            logging_steps=10,
-            save_steps=section.save_steps,
-            save_total_limit=2,
-            use_cpu=True,
-            dataloader_pin_memory=False,
-            remove_unused_columns=False,
-            report_to=["tensorboard"],
-            seed=seed,
-            data_seed=seed,
-        ),
+        args=stage_arguments(section, out, seed, batch=1, logging_steps=10),
         train_dataset=Steps(section, processor.tokenizer, seed),
         data_collator=lambda steps: {"batches": steps[0]},
         optimizers=(optimizer, None),

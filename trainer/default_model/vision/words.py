@@ -20,10 +20,11 @@ from torch.utils.tensorboard import SummaryWriter
 from transformers import Idefics3ForConditionalGeneration, Trainer, TrainerCallback
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from trainer.default_model.vision.patches import normalised, quarters, stage_arguments
+from trainer.default_model.vision.arguments import DRAWN_AHEAD, stage_arguments
 from trainer.default_model.vision.plan import WordSection
+from trainer.default_model.vision.quarters import PIECE, normalised, quarters_of
 from trainer.default_model.vision.seeing import connect, load_seeing
-from trainer.default_model.vision.tower import FOLD, PATCH, SIDE, TILE, encode_window
+from trainer.default_model.vision.tower import FOLD, PATCH, TILE, encode_window
 from trainer.stage import newest_checkpoint
 from trainer.synth.vision.glyphs import make_tile
 from trainer.synth.vision.plate import Glyphs
@@ -31,6 +32,7 @@ from trainer.vocabulary import NAME
 
 SIGHT = "sight.pt"
 CELL = PATCH * FOLD  # pixels along the edge of what an image token sees
+_WIDE = PIECE // CELL  # image tokens along a piece's edge
 _HELD_OUT = 4  # tiles that are measured and never learned from
 _OTHERS = 4096  # tokens that a place's token is told from, beside those of the same step
 _SHARPNESS = 16.0  # of the likelihoods, which are of cosines
@@ -129,26 +131,16 @@ def places_of_tokens(
 
 def worded_pieces(glyphs: Glyphs, tokenizer: PreTrainedTokenizerBase) -> dict[str, torch.Tensor]:
     """A tile as four pieces, as `WordReader` takes them: 64 image tokens each."""
-    pixels = np.asarray(glyphs.image.convert("L"))
     middles, tokens = places_of_tokens(glyphs, tokenizer)
     columns, rows = (middles // CELL).astype(np.int64).reshape(-1, 2).T
-    grid = np.arange(SIDE * SIDE).reshape(SIDE, SIDE)
     found: dict[str, list[np.ndarray]] = {"pixels": [], "places": [], "cells": [], "tokens": []}
-    passed = 0
-    for down, across in quarters():
-        found["pixels"].append(
-            pixels[
-                down.start * PATCH : down.stop * PATCH, across.start * PATCH : across.stop * PATCH
-            ]
-        )
-        found["places"].append(grid[down, across].reshape(-1))
-        row, column = rows - down.start // FOLD, columns - across.start // FOLD
-        height, width = (side.stop - side.start for side in (down, across))
-        high, wide = height // FOLD, width // FOLD
-        here = (row >= 0) & (row < high) & (column >= 0) & (column < wide)
-        found["cells"].append(passed + (row * wide + column)[here])
+    for number, quarter in enumerate(quarters_of(glyphs.image)):
+        found["pixels"].append(quarter.pixels)
+        found["places"].append(quarter.places)
+        row, column = rows - quarter.rows.start // FOLD, columns - quarter.columns.start // FOLD
+        here = (row >= 0) & (row < _WIDE) & (column >= 0) & (column < _WIDE)
+        found["cells"].append(number * _WIDE**2 + (row * _WIDE + column)[here])
         found["tokens"].append(tokens[here])
-        passed += high * wide
     joined = {name: np.concatenate(found[name]) for name in ("cells", "tokens")}
     stacked = {name: np.stack(found[name]) for name in ("pixels", "places")}
     return {name: torch.from_numpy(array) for name, array in (stacked | joined).items()}
@@ -215,7 +207,7 @@ def train_words(
     tiles = section.batch // 4
     trainer = Trainer(
         model=reader,
-        args=stage_arguments(section, out, seed),
+        args=stage_arguments(section, out, seed, batch=tiles, logging_steps=20, **DRAWN_AHEAD),
         train_dataset=WordedTiles(seed, section.steps * tiles, tokenizer),
         data_collator=together,
         optimizers=(make_optimizer(reader, section), None),

@@ -1,0 +1,51 @@
+"""How a stage that draws its own pictures is run: what all of them share."""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainingArguments
+
+from trainer.default_model.vision.plan import PatchSection, ReadingSection, WordSection
+
+
+def stage_arguments(
+    section: PatchSection | WordSection | ReadingSection,
+    out: Path,
+    seed: int,
+    *,
+    batch: int,
+    logging_steps: int,
+    **more: Any,
+) -> TrainingArguments:
+    """The trainer's arguments.
+
+    Args:
+        section: how long.
+        out: gets checkpoints and logs.
+        seed: of the order.
+        batch: examples that the trainer takes for a step.
+        logging_steps: steps between two lines of figures.
+        more: other arguments of the trainer.
+    """
+    return TrainingArguments(
+        output_dir=str(out),
+        max_steps=section.steps,
+        per_device_train_batch_size=batch,
+        lr_scheduler_type="cosine",
+        warmup_steps=section.warmup_steps,
+        max_grad_norm=1.0,
+        logging_steps=logging_steps,
+        save_steps=section.save_steps,
+        save_total_limit=2,
+        use_cpu=True,
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
+        report_to=["tensorboard"],
+        seed=seed,
+        data_seed=seed,
+        **more,
+    )
+
+
+# A drawn tile takes longer than its step.
+DRAWN_AHEAD: dict[str, Any] = {"dataloader_num_workers": 1, "dataloader_prefetch_factor": 8}
