@@ -306,7 +306,7 @@ class Extractor:
             name = asked.document_type.name
             fields = read_fields(name, leaves, judged, completion, version.calibration)
             if reading.zone is not None:
-                fields = with_zone(fields, reading.zone, wanted)
+                fields = with_zone(fields, reading.zone, wanted, reading.lines)
             read = len(fields)
             if wanted.name == PASSPORT.name:
                 fields = printed_only(fields, reading.lines, reading.zone, version.traits)

@@ -21,12 +21,12 @@ from extraction.evidence import Evidence, EvidenceFinder, ReadField, Source
 from extraction.grounding import moved
 from extraction.lines import Line
 from extraction.mrz import FoundMrz
-from extraction.mrz.layout import FILLER
 from extraction.normalize import parse_date
 from extraction.places import whole_dates
 from extraction.record import RawLeaf
 from extraction.spelling import copies_lines
 from extraction.traits import ModelTraits
+from extraction.zone import beside_zone
 
 # What a page prints beside the zone; the zone of some formats carries one or the other of them.
 _BESIDE_ZONE = (
@@ -109,9 +109,7 @@ def printed_only(
     """
     if not lines:
         return dict(fields)
-    of_zone = {id(line) for parts in (zone.lines if zone else ()) for line in parts}
-    beside = [line for line in lines if id(line) not in of_zone and 2 * FILLER not in line.text]
-    page_print = EvidenceFinder(beside)
+    page_print = EvidenceFinder(beside_zone(lines, zone))
     known = zone_record(zone.mrz) if zone else None
     kept = dict(fields)
     for name in _BESIDE_ZONE:

@@ -2,19 +2,21 @@
 
 What a check digit proves wins over the model. What no digit protects (names, states, sex) is taken
 from the zone where the two differ, because OCR-B is read more surely than small print; a printed
-name that the zone's spelling can stand for is kept, because it still has its diacritics. A filler
+name that the zone's spelling can stand for is kept, because it still has its diacritics; where the
+model read another one, that name is looked for in the print. A filler
 for the sex says less than a printed letter, and may be a letter that was not read.
 """
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from extraction.checks import zone_record
 from extraction.confidence import zone_confidence
 from extraction.document_types.base import DocumentType
 from extraction.document_types.passport import Passport
 from extraction.errors import InvalidMrz
-from extraction.evidence import Evidence, ReadField, Source
+from extraction.evidence import Evidence, EvidenceFinder, ReadField, Source
+from extraction.lines import Line
 from extraction.mrz import FoundMrz, transliterate
 from extraction.mrz.layout import FILLER
 from extraction.record import to_json
@@ -23,6 +25,8 @@ _PROTECTED = frozenset({"document_number", "date_of_birth", "date_of_expiry", "p
 _NAMES = frozenset({"surname", "given_names"})
 # From here on a zone's name that the printed one begins with is that name, cut short.
 _LEAST_BEGINNING = 11
+_MOST_NAMES = 8  # words of a printed name
+_LEAST_CUT = 4  # characters of a name that was cut, to find the whole one by
 # Our field -> the zone's own name of the characters.
 _SLOT = {
     "document_type": "document_code",
@@ -33,8 +37,17 @@ _SLOT = {
 }
 
 
+def beside_zone(lines: Sequence[Line], found: FoundMrz | None) -> list[Line]:
+    """The lines of a page without its zone's; a zone that was not found is known by its fillers."""
+    of_zone = {id(line) for parts in (found.lines if found else ()) for line in parts}
+    return [line for line in lines if id(line) not in of_zone and 2 * FILLER not in line.text]
+
+
 def with_zone(
-    fields: Mapping[str, ReadField], found: FoundMrz, document_type: DocumentType
+    fields: Mapping[str, ReadField],
+    found: FoundMrz,
+    document_type: DocumentType,
+    lines: Sequence[Line] = (),
 ) -> dict[str, ReadField]:
     """The model's fields with those of the zone laid over them.
 
@@ -42,12 +55,14 @@ def with_zone(
         fields: what the model read, by path.
         found: the zone.
         document_type: with the asked fields; nothing else is added.
+        lines: of the page, in whose print names are looked for.
     """
     # Lines of a zone that the model wrote are guesses beside those that were found.
     merged = {path: read for path, read in fields.items() if not path.startswith("mrz.lines.")}
     zone = zone_record(found.mrz)
     asked = set(document_type.field_names)
     proven = found.mrz.proven_fields
+    beside = beside_zone(lines, found)
     has_digit = {digit.name for digit in found.mrz.digits}
     for name in Passport.model_fields:
         value = getattr(zone, name) if name != "mrz" else None
@@ -61,6 +76,11 @@ def with_zone(
         confidence = zone_confidence(
             protected=protected, proven=name in proven, digits_agree=found.mrz.is_proven
         )
+        if name in _NAMES and (print_ := _printed_name(zone_value, found, name, beside)):
+            place = EvidenceFinder(beside).find(print_, document_type.field(name))
+            # In capitals, as the zone's names are.
+            merged[name] = ReadField(name, print_.upper(), print_, confidence, place, Source.LINES)
+            continue
         merged[name] = ReadField(
             path=name,
             value=zone_value,
@@ -96,10 +116,37 @@ def _keeps_printed(
     if printed is None or printed.value is None:
         return False
     if name in _NAMES:
-        return _spells(str(printed.value), zone_value, is_cut=not _raw(found, name).endswith("<"))
+        return _spells(str(printed.value), zone_value, is_cut=_is_cut(found, name))
     if name == "sex":
         return zone_value == "X"
     return is_protected and name not in found.mrz.proven_fields
+
+
+def _is_cut(found: FoundMrz, name: str) -> bool:
+    """Whether the zone may lack the end of a name: it has no room behind the last one."""
+    raw = _raw(found, name)
+    return not raw.endswith(FILLER) and not (name == "surname" and 2 * FILLER in raw)
+
+
+def _printed_name(zone_value: str, found: FoundMrz, name: str, lines: Sequence[Line]) -> str | None:
+    """The text of the print that the zone writes so; of a name that it cut, to the line's end."""
+    is_cut = _is_cut(found, name)
+    if is_cut and len(zone_value) < _LEAST_CUT:
+        return None
+    for line in lines:
+        for text, rest in _runs(line.text):
+            if _spells(text, zone_value, is_cut=is_cut):
+                is_whole = not is_cut or not all(word.isalpha() for word in rest.split())
+                return text if is_whole else f"{text} {rest}".strip()
+    return None
+
+
+def _runs(text: str) -> Iterator[tuple[str, str]]:
+    """Runs of the words of a line, short ones first, and what comes behind each."""
+    words = text.split()
+    for count in range(1, min(len(words), _MOST_NAMES) + 1):
+        for first in range(len(words) - count + 1):
+            yield " ".join(words[first : first + count]), " ".join(words[first + count :])
 
 
 def _spells(printed: str, zone: str, *, is_cut: bool) -> bool:

@@ -29,6 +29,7 @@ _MARKS = str.maketrans(
 )
 # A capital E has another shape, and beside fillers these are fillers.
 _LOWER_FILLER = re.compile(r"(?<=[<ce])[cekx]|[cekx](?=[<ce])")
+_MOST_LOWER = 0.5  # share of a zone's line that is read as lower case
 # Signs that a page may have a zone at all; a parenthesis alone is not one.
 _SIGNS = frozenset("<«‹〈《≪＜⟨くヘ")  # noqa: RUF001
 _LEAST_CHARACTERS, _LEAST_NAME_CHARACTERS = 14, 5
@@ -197,9 +198,10 @@ def _candidates(lines: Sequence[Line]) -> Iterator[_Candidate]:
 
 
 def _is_prose(lines: Sequence[Line]) -> bool:
-    """Mostly lower case: no zone, however it was read."""
+    """Much of it lower case, and less of it where no filler was read: no zone."""
     text = "".join(line.text for line in lines)
-    return sum(character.islower() for character in text) * 2 > len(text)
+    most = _MOST_LOWER if _SIGNS & set(text) else _MOST_LOWER / 2
+    return sum(character.islower() for character in text) > most * len(text)
 
 
 def _hypotheses(

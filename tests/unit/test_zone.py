@@ -208,3 +208,46 @@ def test_the_given_fields_stay_as_they_were() -> None:
     with_zone(printed, found(), PASSPORT)
     assert printed == as_read({"surname": "X"})
     assert replace(printed["surname"], value="Y").value == "Y"
+
+
+@pytest.mark.parametrize(
+    ("names", "page", "expected", "why"),
+    [
+        (("OECALAN", "MUEVEDDET"), ["Öcalan", "Müveddet"], ("ÖCALAN", "MÜVEDDET"), "diacritics"),
+        (
+            ("SYKOROVA", "JOSEF DOMINIK SVATOPLUK KAREL"),
+            ["SÝKOROVÁ", ("Names", "Josef Dominik Svatopluk Karel")],
+            ("SÝKOROVÁ", "JOSEF DOMINIK SVATOPLUK KAREL"),
+            "the zone had no room for the last names",
+        ),
+        (
+            ("SYKOROVA", "JOSEF DOMINIK SVATOPLUK KAREL"),
+            ["Given names: Josef Dominik Svatopluk Karel", "Surname: Sýkorová (5)"],
+            ("SÝKOROVÁ", "JOSEF DOMINIK SVATOPLUK KAREL"),
+            "behind a label",
+        ),
+        (("MARS", "ANN"), ["MARSHALL", "ANNE"], ("MARS", "ANN"), "longer names of the print"),
+    ],
+)
+def test_a_name_that_the_model_misread_is_looked_for_in_the_print(
+    names: tuple[str, str], page: list[Any], expected: tuple[str, str], why: str
+) -> None:
+    surname, given = names
+    zone = zone_of(MrzFormat.TD2, optional_data="", surname=surname, given_names=given)
+    printed = as_read({"surname": "SOMEBODY", "given_names": "ELSE"})
+    asked = PASSPORT.select(("surname", "given_names"))
+    lines = [*page_of(*page), *(line for parts in zone.lines for line in parts)]
+    fields = with_zone(printed, zone, asked, lines)
+    assert (fields["surname"].value, fields["given_names"].value) == expected, why
+    for field in fields.values():
+        assert (field.source is Source.LINES) == (why != "longer names of the print")
+        assert field.evidence is not None
+
+
+def test_a_name_of_which_the_zone_has_but_a_letter_is_not_guessed() -> None:
+    zone = zone_of(
+        MrzFormat.TD2, optional_data="", surname="PAPANDROPOULOUPOULOSIDISAKIS", given_names="MARIA"
+    )
+    asked = PASSPORT.select(("given_names",))
+    fields = with_zone({}, zone, asked, page_of("MINISTRY OF INTERIOR", "Maria"))
+    assert fields["given_names"].source is Source.MRZ
