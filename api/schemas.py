@@ -71,7 +71,7 @@ class FieldAnswer(Answer):
     evidence: FieldEvidence | None = Field(description="Null where the place was not found.")
     source: Source = Field(
         description="Who read it: the model, the MRZ's check digits, the line reader alone (a page "
-        "that no model wrote), a person."
+        "that no model wrote, a name that the MRZ tells), a person."
     )
 
 

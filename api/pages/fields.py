@@ -8,6 +8,7 @@ from api.pages.words import label, level
 from api.schemas import CheckAnswer, FieldAnswer
 from extraction.checks import Verdict
 from extraction.document_types.base import DocumentType, FieldSpec, Kind
+from extraction.evidence import Source
 
 _LONG = frozenset({"text", "markdown"})
 _SHORT_TEXT = 100
@@ -168,7 +169,9 @@ class _Builder:
             known = known or self.fields.get(f"{path}.0")
         if known is not None and value not in (None, [], ""):
             confidence = known.confidence
-            found_level = str(known.source) if known.source != "model" else level(confidence)
+            found_level = level(confidence)
+            if known.source in {Source.MRZ, Source.HUMAN}:
+                found_level = str(known.source)
         evidence = None if known is None else known.evidence
         return Row(
             path=path,
