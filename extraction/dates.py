@@ -144,6 +144,8 @@ def _with_month_name(
     del day_first  # letters say the order
     tokens = _TOKEN.findall(text)
     numbers = [token for token in tokens if token.isdigit()]
+    if any(len(number) > len("YYYY") for number in numbers):
+        return
     month = _month([token for token in tokens if not token.isdigit()])
     if month is None or not 2 <= len(numbers) <= 3:  # noqa: PLR2004 - a day and a year
         return

@@ -109,6 +109,25 @@ def test_no_text_breaks_a_parser(raw: str) -> None:
             normalize(kind, raw, choices=SEX)
 
 
+_DIGITS = st.text("0123456789٠٩", min_size=1, max_size=60)
+_WORDS = st.sampled_from(["AUG", "MAI", "XII", "RM", "EUR", "%", "am", "PM", "GBR", "1e999", "²"])
+_SEPARATORS = st.sampled_from([" ", "/", "-", ".", ",", ":", "'", ""])
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(_DIGITS | _WORDS, _SEPARATORS), max_size=8))
+def test_nothing_that_is_like_a_value_breaks_a_parser(parts: list[tuple[str, str]]) -> None:
+    raw = "".join(text for part in parts for text in part)
+    for kind in Kind:
+        if kind not in {Kind.OBJECT, Kind.LIST}:
+            normalize(kind, raw, choices=SEX)
+
+
+def test_a_number_of_many_digits_is_no_part_of_a_date() -> None:
+    assert parse_date("99999999999999999999 AUG 2018") is None
+    assert parse_date("9" * 5000 + " AUG 2018") is None
+
+
 @pytest.mark.parametrize(
     ("raw", "read", "why"),
     [
