@@ -40,7 +40,10 @@ _BESIDE_ZONE = (
 _PRINTED = frozenset(
     {
         *_BESIDE_ZONE,
+        "document_type",
         "document_number",
+        "issuing_country",
+        "sex",
         "surname",
         "given_names",
         "nationality",
@@ -50,6 +53,7 @@ _PRINTED = frozenset(
 )
 
 _DATES = frozenset({"date_of_birth", "date_of_issue", "date_of_expiry"})
+_STATES = frozenset({"issuing_country", "nationality"})
 _TWICE = 2
 
 
@@ -140,10 +144,17 @@ def _without_second_uses(
         if len(reads) == 1 or not may_go:
             continue
         prints = max(page_print.count(read.raw or "", _spec(read.path)) for read in may_go)
-        surplus = max(len(reads) - max(prints, 1), 0)
-        for read in sorted(may_go, key=lambda read: read.confidence)[:surplus]:
+        # A state's code is often printed once, for both.
+        wanted = len(reads) - ({read.path for read in reads} >= _STATES)
+        surplus = max(wanted - max(prints, 1), 0)
+        for read in sorted(may_go, key=lambda read: (_is_of_kind(read), read.confidence))[:surplus]:
             del kept[read.path]
     return kept
+
+
+def _is_of_kind(read: ReadField) -> bool:
+    """Whether a date is a date field's."""
+    return read.path in _DATES or not whole_dates(read.raw or "")
 
 
 def _is_answer(read: ReadField) -> bool:
@@ -155,4 +166,7 @@ def _spec(name: str) -> FieldSpec:
 
 
 def _folded(value: object) -> str:
-    return "".join(letter for letter in str(value).casefold() if letter.isalnum())
+    """Letters and digits alone; a date in whatever form as YYYYMMDD."""
+    text = str(value)
+    day = parse_date(text) if whole_dates(text) else None
+    return "".join(letter for letter in str(day or text).casefold() if letter.isalnum())

@@ -26,6 +26,8 @@ _NAMES = frozenset({"surname", "given_names"})
 # From here on a zone's name that the printed one begins with is that name, cut short.
 _LEAST_BEGINNING = 11
 _MOST_NAMES = 8  # words of a printed name
+# Names with marks that our OCR read without a slip, of 41 on generated documents.
+_MARKS_READ = 0.88
 _LEAST_CUT = 4  # characters of a name that was cut, to find the whole one by
 # Our field -> the zone's own name of the characters.
 _SLOT = {
@@ -78,8 +80,10 @@ def with_zone(
         )
         if name in _NAMES and (print_ := _printed_name(zone_value, found, name, beside)):
             place = EvidenceFinder(beside).find(print_, document_type.field(name))
+            sure = confidence if print_.isascii() else confidence * _MARKS_READ
             # In capitals, as the zone's names are.
-            merged[name] = ReadField(name, print_.upper(), print_, confidence, place, Source.LINES)
+            value = print_.upper()
+            merged[name] = ReadField(name, value, print_, round(sure, 4), place, Source.LINES)
             continue
         merged[name] = ReadField(
             path=name,

@@ -170,3 +170,31 @@ def test_a_date_of_issue_of_its_own_stays() -> None:
     finder = EvidenceFinder(lines)
     after, _ = with_own_dates([leaf], {leaf.path: None}, finder, find_mrz(lines))
     assert after == [leaf]
+
+
+@pytest.mark.parametrize(
+    ("field", "text"), [("issuing_authority", "UTO"), ("personal_number", "F")]
+)
+def test_the_print_of_a_code_is_no_other_value(field: str, text: str) -> None:
+    lines = page(("Sex", "F"), ("Country", "UTO"), ("Personal", ""))
+    zone = find_mrz(lines)
+    assert zone is not None
+    answer = {"issuing_country": "UTO", "sex": "F", field: text}
+    fields = {
+        name: ReadField(name, raw, raw, 0.9, None, Source.MODEL) for name, raw in answer.items()
+    }
+    assert field not in printed_only(fields, lines, None, COPIES)
+
+
+def test_a_place_of_birth_that_is_a_state_is_printed_beside_it() -> None:
+    lines = page(("Country", "UTO"), ("Born in", "UTO"), ("Nationality", "UTOPIAN"))
+    kept = read(lines, place_of_birth="UTO")
+    assert kept["place_of_birth"].value == "UTO"
+    assert kept["issuing_country"].value == kept["nationality"].value == "UTO"
+
+
+def test_a_date_goes_to_the_date() -> None:
+    lines = page(("Date of issue", "16 APR 2002"))
+    kept = read(lines, date_of_issue=("16 APR 2002", 0.2), place_of_issue=("16 APR 2002", 0.9))
+    assert "place_of_issue" not in kept
+    assert kept["date_of_issue"].value == "2002-04-16"
