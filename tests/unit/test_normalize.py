@@ -109,7 +109,7 @@ def test_no_text_breaks_a_parser(raw: str) -> None:
             normalize(kind, raw, choices=SEX)
 
 
-_DIGITS = st.text("0123456789٠٩", min_size=1, max_size=60)
+_DIGITS = st.text("0123456789\u0660\u0669", min_size=1, max_size=60)
 _WORDS = st.sampled_from(["AUG", "MAI", "XII", "RM", "EUR", "%", "am", "PM", "GBR", "1e999", "²"])
 _SEPARATORS = st.sampled_from([" ", "/", "-", ".", ",", ":", "'", ""])
 

@@ -1,6 +1,9 @@
 """Generated documents carry the truth about themselves."""
 
+import os
 import random
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -68,6 +71,27 @@ def test_the_same_seed_makes_the_same_page_and_answer(make: Any) -> None:
     assert np.array_equal(np.asarray(first.image), np.asarray(second.image))
     assert (first.record, first.lines) == (second.record, second.lines)
     assert make(random.Random(8)).record != first.record
+
+
+def test_another_process_makes_the_same_text() -> None:
+    code = """
+import random
+from trainer.synth.addresses import seeded_faker
+for locale in ("it_IT", "de_DE", "en_US", "tr_TR"):
+    faker = seeded_faker(random.Random(3), locale)
+    print([(faker.city(), faker.street_name(), faker.last_name()) for _ in range(9)])
+"""
+    made = {
+        subprocess.run(  # noqa: S603 - our own code
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(made) == 1
 
 
 def test_every_answer_of_a_receipt_is_printed_on_it(receipts: list[SyntheticDocument]) -> None:

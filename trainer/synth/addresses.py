@@ -23,7 +23,12 @@ _CENTRES = ("MALL", "SHOPPING CENTRE", "SQUARE", "COMMERCIAL CENTRE")
 
 @cache
 def _faker(locale: str) -> Faker:
-    return Faker(locale)
+    faker = Faker(locale)
+    for provider in faker.providers:
+        if hasattr(provider, "cap_city_province"):
+            # Italy's come out of a set: in an order of each process's own.
+            provider.cities = sorted(provider.cities)
+    return faker
 
 
 def seeded_faker(rng: random.Random, locale: str) -> Faker:
