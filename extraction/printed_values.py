@@ -36,22 +36,8 @@ _BESIDE_ZONE = (
     "issuing_authority",
     "personal_number",
 )
-# Fields that may say the same as one of these, on one print or on two.
-_PRINTED = frozenset(
-    {
-        *_BESIDE_ZONE,
-        "document_type",
-        "document_number",
-        "issuing_country",
-        "sex",
-        "surname",
-        "given_names",
-        "nationality",
-        "date_of_birth",
-        "date_of_expiry",
-    }
-)
-
+# Any of these may say the same as one of those, on one print or on two.
+_PRINTED = frozenset(PASSPORT.field_names) - {"mrz"}
 _DATES = frozenset({"date_of_birth", "date_of_issue", "date_of_expiry"})
 _STATES = frozenset({"issuing_country", "nationality"})
 _TWICE = 2
