@@ -1,4 +1,4 @@
-"""The stages after the tower's own: batches, losses, stops and new starts, on a tiny decoder."""
+"""The stages after the first: batches, losses, stops and new starts, on a tiny decoder."""
 
 import json
 import random
@@ -28,8 +28,7 @@ from trainer.default_model.vision.pieces import (
 from trainer.default_model.vision.plan import load_curriculum
 from trainer.default_model.vision.reader import LEARNED, Reader
 from trainer.default_model.vision.reading import train_reading
-from trainer.default_model.vision.seeing import load_seeing
-from trainer.default_model.vision.words import load_sight_state
+from trainer.default_model.vision.seeing import load_parts, load_seeing, save_parts
 from trainer.stage import read_lines
 
 PLAN = load_curriculum()
@@ -55,12 +54,7 @@ def decoder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def sight(tmp_path_factory: pytest.TempPathFactory, decoder: str) -> Path:
-    file = tmp_path_factory.mktemp("sight") / "sight.pt"
-    core = load_seeing(3, decoder)[0].model
-    torch.save(
-        {"tower": core.vision_model.state_dict(), "connector": core.connector.state_dict()}, file
-    )
-    return file
+    return save_parts(load_seeing(3, decoder)[0], tmp_path_factory.mktemp("sight"))
 
 
 def receipts(folder: Path) -> list[ReadReceipt]:
@@ -126,10 +120,9 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
         return load_file(file)
 
     whole = train(tmp_path / "whole")
-    began = torch.load(sight)["tower"]
-    position = "embeddings.position_embedding.weight"
-    name = f"model.base_model.model.model.vision_model.{position}"
-    assert not torch.equal(whole[name], began[position]), "the tower moved behind its time"
+    position = "model.vision_model.embeddings.position_embedding.weight"
+    began = load_file(sight)[position].float()
+    assert not torch.equal(whole[f"model.base_model.model.{position}"], began), "the tower moved"
     assert any(bool(weight.any()) for key, weight in whole.items() if "lora_B" in key)
     said = (tmp_path / "whole" / "pictures" / "crop.txt").read_text()
     assert "was read as" in said
@@ -196,7 +189,7 @@ def test_fields_are_learned_and_end_as_what_ships(
     decoder: str, sight: Path, tmp_path: Path
 ) -> None:
     model, _ = load_seeing(2, decoder)
-    load_sight_state(model, sight)
+    load_parts(model, sight)
     reader = Reader(model, 2)
     save_file(reader.learned(), tmp_path / LEARNED)
     rows = write_rows(FIELDS, receipts(tmp_path), tmp_path / "rows", seed=2, threads=1)

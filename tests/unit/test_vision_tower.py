@@ -80,7 +80,7 @@ def test_the_fold_of_a_strip_keeps_each_square_together() -> None:
 
 
 def test_the_curriculum_names_an_unknown_key(tmp_path: Path) -> None:
-    assert load_curriculum().patches.steps > 0
+    assert load_curriculum().places.steps > 0
     file = tmp_path / "plan.toml"
     file.write_text(CURRICULUM.read_text() + "\nsteps_of_nothing = 3\n")
     with pytest.raises(ValidationError, match="steps_of_nothing"):

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trainer.default_model.assemble import assemble, install_adapter, install_seeing, version_of
-from trainer.default_model.sight import TOWER, is_sight
+from trainer.default_model.sight import TOWER, WEIGHTS, is_sight
 
 if TYPE_CHECKING:
     from trainer.default_model.vision.plan import Curriculum
 
-_STAGES = ("patches", "words", "reading", "fields")
+_STAGES = ("places", "reading", "fields")
 SHIPPED = Path("models/default")
+KEPT_SIGHT = Path("models/sight")  # what stage `places` came to, for the stages after it
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 
@@ -74,7 +75,7 @@ def see_command(
         "build/see"
     ),
     curriculum: Annotated[Path | None, typer.Option(help="A TOML as the shipped one.")] = None,
-    stage: Annotated[str, typer.Option(help="patches, words, reading, fields, or all.")] = "all",
+    stage: Annotated[str, typer.Option(help="places, reading, fields, or all.")] = "all",
     sroie: Annotated[
         Path | None, typer.Option(help="Folder with receipts.jsonl and images, for the fields.")
     ] = None,
@@ -94,30 +95,28 @@ def see_command(
     if "fields" in wanted and sroie is None:
         raise typer.BadParameter("names the real receipts", param_hint="--sroie")
     plan = load_curriculum(curriculum or CURRICULUM)
-    if "patches" in wanted:
-        from trainer.default_model.vision.patches import train_patches
+    if "places" in wanted:
+        from trainer.default_model.vision.places import train_places
 
-        train_patches(plan.patches, seed=plan.seed, threads=plan.threads, out=work / "patches")
-    if "words" in wanted:
-        from trainer.default_model.vision.words import train_words
-
-        tower = work / "patches" / "tower.pt"
-        train_words(
-            plan.words, seed=plan.seed, threads=plan.threads, tower=tower, out=work / "words"
-        )
+        train_places(plan.places, seed=plan.seed, threads=plan.threads, out=work / "places")
     if "reading" in wanted:
         from trainer.default_model.vision.reading import train_reading
-        from trainer.default_model.vision.words import SIGHT as WORDED
 
         train_reading(
             plan.reading,
             seed=plan.seed,
             threads=plan.threads,
-            sight=work / "words" / WORDED,
+            sight=sight_of(work / "places"),
             out=work / "reading",
         )
     if "fields" in wanted and sroie is not None:
         _learn_fields(plan, work, sroie, lines)
+
+
+def sight_of(places: Path) -> Path:
+    """The file of tower and connector that `reading` begins from: the folder's, or the kept one."""
+    own = places / WEIGHTS
+    return own if own.exists() else KEPT_SIGHT / WEIGHTS
 
 
 def _learn_fields(plan: "Curriculum", work: Path, sroie: Path, lines: Path) -> None:

@@ -1,7 +1,7 @@
-"""How the default model learns to see: `python -m trainer.default_model see`, in four stages.
+"""How the default model learns to see: `python -m trainer.default_model see`, in three stages.
 
-    patches   tower                        drawn pieces of pages     which character lies where
-    words     connector, tower             drawn pieces of pages     which token begins where
+    places    tower, connector             drawn pieces of pages     which character lies where,
+                                                                     which token begins where
     reading   connector, adapter, tower    drawn crops to tiles      the text, written out
     fields    adapter, connector, tower    receipts, travel          the answer, from lines and page
                                            documents, other pages
@@ -14,11 +14,11 @@ Tower and connector are 15 MB in bfloat16 and lie beside the decoder's adapter (
 A tower that has never seen a page learns little from answers about whole pages: a receipt's four
 fields are some 60 tokens for a thousand patches. So it learns first from pages that are drawn here,
 of which each character's place is known: every patch is asked which characters lie in it, 2,048
-questions a piece (`patches.py`). That head is thrown away. The connector then learns to say to the
-decoder what the tower sees, in the embeddings that the decoder knows: where a token of the text
-begins, the image token is to be like it (`words.py`). Then the decoder learns to write it out:
-crops of a few lines first, which cost a tenth of a tile, then blocks, then tiles (`reading.py`).
-Its adapter does not begin from nothing: it goes on from the one that reads through lines, so that
+questions a piece, by a head that is thrown away. In the same steps the connector learns to say to
+the decoder what the tower sees, in the embeddings that the decoder knows: where a token of the text
+begins, the image token is to be like it (`tiles.py`, `places.py`). Then the decoder learns to write
+it out: crops of a few lines first, which cost a tenth of a tile, then blocks, then tiles
+(`reading.py`). Its adapter goes on from the one that reads through lines, so that
 fields need not be learned twice. The tower is held still for the first steps. Last come fields, as
 they are asked in serving, by the code that serves: a third of the documents without their lines, a
 fifth without the page, the others with both (`field_rows.py`, `fields.py`). Where lines are hidden
@@ -27,6 +27,8 @@ travel document are answered with nothing.
 
 The stages are sections of `curriculum.toml`. Each is stopped at any time and goes on from its
 newest checkpoint; progress, figures on held-out pieces and pictures are in TensorBoard under the
-work folder. What comes out ships with `python -m trainer.default_model install`, and not before: a
-model that answers worse than the one that ships is no default model.
+work folder. What `places` comes to is kept in `models/sight`: where a work folder has no tower of
+its own, `reading` begins from that one. What comes out of `fields` ships with
+`python -m trainer.default_model install`, and not before: a model that answers worse than the one
+that ships is no default model.
 """

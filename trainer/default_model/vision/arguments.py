@@ -5,11 +5,11 @@ from typing import Any
 
 from transformers import TrainingArguments
 
-from trainer.default_model.vision.plan import PatchSection, ReadingSection, WordSection
+from trainer.default_model.vision.plan import PlaceSection, ReadingSection
 
 
 def stage_arguments(
-    section: PatchSection | WordSection | ReadingSection,
+    section: PlaceSection | ReadingSection,
     out: Path,
     seed: int,
     *,
@@ -27,13 +27,13 @@ def stage_arguments(
         logging_steps: steps between two lines of figures.
         more: other arguments of the trainer.
     """
+    shared: dict[str, Any] = {"max_grad_norm": 1.0}
     return TrainingArguments(
         output_dir=str(out),
         max_steps=section.steps,
         per_device_train_batch_size=batch,
         lr_scheduler_type="cosine",
         warmup_steps=section.warmup_steps,
-        max_grad_norm=1.0,
         logging_steps=logging_steps,
         save_steps=section.save_steps,
         save_total_limit=2,
@@ -43,9 +43,5 @@ def stage_arguments(
         report_to=["tensorboard"],
         seed=seed,
         data_seed=seed,
-        **more,
+        **(shared | more),
     )
-
-
-# A drawn tile takes longer than its step.
-DRAWN_AHEAD: dict[str, Any] = {"dataloader_num_workers": 1, "dataloader_prefetch_factor": 8}

@@ -1,6 +1,6 @@
-"""Fourth stage: fields from lines and page together, from the page alone, from the lines alone.
+"""Third stage: fields from lines and page together, from the page alone, from the lines alone.
 
-Supervised fine-tuning as the learning loop does it (`trainer.sft`), of the adapter that the third
+Supervised fine-tuning as the learning loop does it (`trainer.sft`), of the adapter that the second
 stage trained, and of tower and connector with a small rate. Lines are hidden at random, so that the
 model leans on them where they are and still reads where they are not.
 """
@@ -73,11 +73,11 @@ def train_fields(
 
     Args:
         section: how fast, and how the model is asked.
-        rank: of the adapter, as in the third stage.
+        rank: of the adapter, as in the second stage.
         seed: of the order.
         threads: of torch.
         rows: files of the rows to learn and of those that are measured (`field_rows.write_rows`).
-        learned: what the third stage wrote.
+        learned: what the second stage wrote.
         out: checkpoints, logs, pictures, and at the end `adapter/` and `tower/`.
         decoder: as `load_base` takes it.
 

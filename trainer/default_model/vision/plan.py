@@ -16,45 +16,35 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _TileSection(_Section):
-    """A stage on drawn tiles, of which each is four pieces of 256 x 256 pixels.
+class PlaceSection(_Section):
+    """The stage of tower and connector, on drawn tiles of which each is four pieces.
 
     Attributes:
         steps: optimiser steps.
-        batch: pieces in a step, a multiple of four.
-        learning_rate: of the tower; peak, falls as a cosine after `warmup_steps`.
+        batch: pieces of 256 x 256 pixels in a step, a multiple of four.
+        learning_rate: Muon's, of the matrices of the tower's layers; peak, falls as a cosine after
+            `warmup_steps`.
+        other_learning_rate: AdamW's, of all else in the tower and of its head, likewise.
+        connector_learning_rate: AdamW's, of the connector, likewise.
+        tower_share: how much of the slope of the tokens' loss reaches the tower. At first it is a
+            hundred times that of the characters, which teach the tower more.
+        blank_weight: of the loss of cells without a character.
+        space_weight: of the loss of places where no token begins.
         save_steps: steps between checkpoints.
-        picture_steps: steps between measurements with pictures or samples in TensorBoard.
+        picture_steps: steps between measurements with pictures and samples in TensorBoard.
     """
 
     steps: int = Field(gt=0)
     batch: int = Field(gt=0, multiple_of=4)
     learning_rate: float = Field(gt=0)
+    other_learning_rate: float = Field(gt=0)
+    connector_learning_rate: float = Field(gt=0)
+    tower_share: float = Field(ge=0, le=1)
     warmup_steps: int = Field(ge=0)
+    blank_weight: float = Field(gt=0, le=1)
+    space_weight: float = Field(gt=0, le=1)
     save_steps: int = Field(gt=0)
     picture_steps: int = Field(gt=0)
-
-
-class PatchSection(_TileSection):
-    """The tower's own stage.
-
-    Attributes:
-        blank_weight: of the loss of cells without a character.
-    """
-
-    blank_weight: float = Field(gt=0, le=1)
-
-
-class WordSection(_TileSection):
-    """The stage in which the connector learns the embeddings of what stands where.
-
-    Attributes:
-        connector_learning_rate: of the connector, as `learning_rate` is of the tower.
-        space_weight: of the loss of places where no token begins.
-    """
-
-    connector_learning_rate: float = Field(gt=0)
-    space_weight: float = Field(gt=0, le=1)
 
 
 class ReadingSection(_Section):
@@ -150,8 +140,7 @@ class Curriculum(_Section):
 
     seed: int
     threads: int = Field(gt=0)
-    patches: PatchSection
-    words: WordSection
+    places: PlaceSection
     reading: ReadingSection
     fields: FieldSection
 

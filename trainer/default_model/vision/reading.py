@@ -1,4 +1,4 @@
-"""Third stage: connector and decoder learn to write out what the tower sees.
+"""Second stage: connector and decoder learn to write out what the tower sees.
 
 From crops of a few lines to blocks to whole tiles. A crop costs a tenth of a tile's tokens, so the
 meaning of the connector's tokens is learned on crops and the order of reading on tiles. The share
@@ -23,9 +23,8 @@ from trainer.default_model.vision.arguments import stage_arguments
 from trainer.default_model.vision.pieces import BLOCK_EDGE, Piece, Steps, batch_of, placed
 from trainer.default_model.vision.plan import ReadingSection
 from trainer.default_model.vision.reader import LEARNED, Reader
-from trainer.default_model.vision.seeing import load_seeing
+from trainer.default_model.vision.seeing import load_parts, load_seeing
 from trainer.default_model.vision.tower import TILE
-from trainer.default_model.vision.words import load_sight_state
 from trainer.stage import newest_checkpoint
 from trainer.synth.vision.glyphs import make_block, make_crop, make_tile
 from trainer.synth.vision.plate import Glyphs
@@ -95,13 +94,13 @@ def train_reading(
         section: how long and how fast.
         seed: of the pictures, the adapter's start and the order.
         threads: of torch.
-        sight: tower and connector as the second stage wrote them.
+        sight: tower and connector as the first stage wrote them.
         out: checkpoints, logs, pictures, and at the end `learned.safetensors`.
         decoder: as `load_base` takes it.
     """
     torch.set_num_threads(threads)
     model, processor = load_seeing(seed, decoder)
-    load_sight_state(model, sight)
+    load_parts(model, sight)
     reader = Reader(model, section.rank, Path(section.adapter) if section.adapter else None)
     optimizer = make_optimizer(
         reader,

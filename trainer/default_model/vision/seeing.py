@@ -18,7 +18,7 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from trainer.base_model import load_base
 from trainer.default_model.sight import CARD, PARTS, WEIGHTS, Sight, read_sight
-from trainer.default_model.vision.tower import FOLD, SIDE, TILE, tower_config
+from trainer.default_model.vision.tower import FOLD, SIDE, TILE, build_tower, tower_config
 from trainer.vocabulary import NAME
 
 IMAGE, AROUND, WHOLE = "<image>", "<fake_token_around_image>", "<global-img>"
@@ -69,6 +69,7 @@ def load_seeing(
     torch.manual_seed(seed)
     model = Idefics3ForConditionalGeneration(config)
     model.model.text_model.load_state_dict(text.model.state_dict())
+    model.model.vision_model.load_state_dict(build_tower(seed).state_dict())
     model.tie_weights()
     _fit_connector(model)
     model.generation_config = _ends_of(text, tokenizer)
@@ -106,8 +107,8 @@ def processor_of(tokenizer: PreTrainedTokenizerBase) -> Idefics3Processor:
     return Idefics3Processor(images, tokenizer, image_seq_len=TILE_TOKENS, chat_template=_TEMPLATE)
 
 
-def save_sight(model: Idefics3ForConditionalGeneration, sight: Sight, folder: Path) -> None:
-    """Writes tower and connector in bfloat16, and how the model is asked."""
+def save_parts(model: Idefics3ForConditionalGeneration, folder: Path) -> Path:
+    """Writes tower and connector in bfloat16; returns the file."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         name: tensor.to(torch.bfloat16).contiguous()
@@ -115,6 +116,25 @@ def save_sight(model: Idefics3ForConditionalGeneration, sight: Sight, folder: Pa
         if name.startswith(PARTS)
     }
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    return folder / WEIGHTS
+
+
+def load_parts(model: Idefics3ForConditionalGeneration, file: Path) -> None:
+    """Gives a seeing model the tower and connector of a file.
+
+    Raises:
+        RuntimeError: a tensor of the two is missing, or has another shape.
+    """
+    tensors = {name: tensor.float() for name, tensor in load_file(file).items()}
+    wanted = {name for name in model.state_dict() if name.startswith(PARTS)}
+    if wanted != tensors.keys():
+        raise RuntimeError(f"{file} has not the tensors of a tower and its connector")
+    model.load_state_dict(tensors, strict=False)
+
+
+def save_sight(model: Idefics3ForConditionalGeneration, sight: Sight, folder: Path) -> None:
+    """Writes tower and connector, and how the model is asked."""
+    save_parts(model, folder)
     (folder / CARD).write_text(json.dumps(sight.as_json(), indent=1) + "\n")
 
 
@@ -125,11 +145,7 @@ def load_sight(folder: Path) -> tuple[Idefics3ForConditionalGeneration, Idefics3
         RuntimeError: a tensor of the tower is missing, or has another shape.
     """
     model, processor = load_seeing(0, read_sight(folder).decoder)
-    tensors = {name: tensor.float() for name, tensor in load_file(folder / WEIGHTS).items()}
-    wanted = {name for name in model.state_dict() if name.startswith(PARTS)}
-    if wanted != tensors.keys():
-        raise RuntimeError(f"{folder} has not the tensors of a tower and its connector")
-    model.load_state_dict(tensors, strict=False)
+    load_parts(model, folder / WEIGHTS)
     return model, processor
 
 
