@@ -27,7 +27,7 @@ class MuonAndAdamW(torch.optim.Optimizer):
         betas: tuple[float, float],
     ) -> None:
         matrices, rate = muon
-        self._parts = (
+        self._parts: tuple[torch.optim.Optimizer, ...] = (
             torch.optim.Muon(matrices, lr=rate, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
             torch.optim.AdamW(list(adamw), betas=betas, weight_decay=0.0),
         )
