@@ -1,5 +1,7 @@
 """Muon and AdamW as one: scheduled together, stored, and the same after a new start."""
 
+from copy import deepcopy
+
 import torch
 
 from trainer.default_model.vision.optimizer import MuonAndAdamW
@@ -36,7 +38,7 @@ def test_a_new_start_goes_on_alike() -> None:
     learn(layer, optimizer, 5)
     fresh, again = parts(2)
     fresh.load_state_dict(layer.state_dict())
-    again.load_state_dict(optimizer.state_dict())
+    again.load_state_dict(deepcopy(optimizer.state_dict()))  # as from a file
     assert learn(fresh, again, 3) == learn(layer, optimizer, 3)
 
 
