@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from accuracy_client import Post, gather, mean, post, read_rows
+from accuracy_client import Post, few_at_once, gather, mean, post, read_rows
 from accuracy_generated import (
     graphs,
     graphs_table,
@@ -64,15 +64,9 @@ async def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Measures against the service, at most `--concurrency` requests at a time."""
     key = os.environ.get("DOCLOOP_API_KEY", "")
     url = os.environ.get("DOCLOOP_URL", "http://127.0.0.1:8000")
-    slots = asyncio.Semaphore(arguments.concurrency)
     headers = {"Authorization": f"Bearer {key}"}
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=600) as client:
-
-        async def send(path: Path, form: dict[str, str]) -> dict[str, Any]:
-            async with slots:
-                return await post(client, path, form)
-
-        return await measure(arguments, send)
+        return await measure(arguments, few_at_once(client, arguments.concurrency))
 
 
 async def measure(arguments: argparse.Namespace, send: Post) -> dict[str, Any]:

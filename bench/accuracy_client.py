@@ -40,6 +40,17 @@ async def post(client: httpx.AsyncClient, path: Path, form: dict[str, str]) -> d
     return answer
 
 
+def few_at_once(client: httpx.AsyncClient, concurrency: int) -> Post:
+    """`post` by this client, with at most so many requests under way."""
+    slots = asyncio.Semaphore(concurrency)
+
+    async def send(path: Path, form: dict[str, str]) -> dict[str, Any]:
+        async with slots:
+            return await post(client, path, form)
+
+    return send
+
+
 async def _finished(client: httpx.AsyncClient, response: httpx.Response) -> httpx.Response:
     """The answer itself, where a document takes longer than a request may."""
     place = response.headers.get("Location")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from accuracy import measure
-from accuracy_client import post
+from accuracy_client import few_at_once
 from rich.console import Console
 from running_service import RunningService
 from variants_plot import plot_variants, table_of
@@ -117,13 +117,8 @@ async def measure_variant(
         try:
             ready = await service.wait_ready(600)
             console.print(f"{variant}: ready after {ready:.0f} s")
-            slots = asyncio.Semaphore(arguments.concurrency)
             async with service.client(600) as client:
-
-                async def send(path: Path, form: dict[str, str]) -> dict[str, Any]:
-                    async with slots:
-                        return await post(client, path, form)
-
+                send = few_at_once(client, arguments.concurrency)
                 for task in left:
                     task.ocr = "off" if variant == "no-lines" else "on"
                     result = await measure(task, send)

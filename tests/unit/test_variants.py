@@ -96,11 +96,11 @@ def test_what_is_measured_is_not_measured_again(
 
 
 def test_the_table_and_the_plot_have_what_was_measured(tmp_path: Path) -> None:
-    found = {
+    found: dict[str, Any] = {
         "model": "m-1",
         "variants": {"as-is": {"sroie": SROIE, "travel": TRAVEL}, "int8": {"sroie": SROIE}},
     }
-    header, _, first, second = table_of(found["variants"]).splitlines()  # type: ignore[arg-type]
+    header, _, first, second = table_of(found["variants"]).splitlines()
     assert header == (
         "|  | receipts, fuzzy | receipts, exact | travel, in the zone | travel, printed alone |"
     )

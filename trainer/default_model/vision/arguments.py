@@ -15,6 +15,7 @@ def stage_arguments(
     *,
     batch: int,
     logging_steps: int,
+    max_grad_norm: float = 1.0,
     **more: Any,
 ) -> TrainingArguments:
     """The trainer's arguments.
@@ -25,15 +26,16 @@ def stage_arguments(
         seed: of the order.
         batch: examples that the trainer takes for a step.
         logging_steps: steps between two lines of figures.
+        max_grad_norm: slopes are cut to this length; 0 leaves them.
         more: other arguments of the trainer.
     """
-    shared: dict[str, Any] = {"max_grad_norm": 1.0}
     return TrainingArguments(
         output_dir=str(out),
         max_steps=section.steps,
         per_device_train_batch_size=batch,
         lr_scheduler_type="cosine",
         warmup_steps=section.warmup_steps,
+        max_grad_norm=max_grad_norm,
         logging_steps=logging_steps,
         save_steps=section.save_steps,
         save_total_limit=2,
@@ -43,5 +45,5 @@ def stage_arguments(
         report_to=["tensorboard"],
         seed=seed,
         data_seed=seed,
-        **(shared | more),
+        **more,
     )
