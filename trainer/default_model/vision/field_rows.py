@@ -22,6 +22,8 @@ from extraction.page_view import PageView
 from extraction.pages import Page, load_pages
 from trainer.default_model.dataset import Asker, Mix
 from trainer.default_model.sroie import ReadReceipt, lines_from
+from trainer.default_model.vision.page_parts import part_of
+from trainer.default_model.vision.pieces import READ, TRANSCRIBE
 from trainer.default_model.vision.plan import FieldSection
 from trainer.examples import Example
 from trainer.stage import read_lines, write_lines
@@ -46,11 +48,12 @@ _PLAIN = Mix(0, 0, 0, renamed=0, reasoning=0, entity_tokens=0, transcript=0, mis
 
 
 class View(StrEnum):
-    """What an example shows of its document."""
+    """What an example shows of its document: fields are asked, of a part its text."""
 
     BOTH = "both"
     ALONE = "alone"
     LINES = "lines"
+    PART = "part"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ class Kept:
         """The row as the learning loop has its own, and the page's file."""
         files = []
         if view is not View.LINES and image is not None:
-            files = [str(self._page(image, key, alone=view is View.ALONE))]
+            files = [str(self._page(image, key, view))]
         return {
             **example.as_row(),
             "image_files": files,
@@ -77,11 +80,11 @@ class Kept:
             "source": example.source,
         }
 
-    def _page(self, image: Image.Image, key: str, *, alone: bool) -> Path:
-        path = self.folder / _PAGES / f"{key.replace('/', '-')}{'-alone' if alone else ''}.jpg"
+    def _page(self, image: Image.Image, key: str, view: View) -> Path:
+        path = self.folder / _PAGES / f"{key.replace('/', '-')}-{view}.jpg"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            side = self.view.side([image.size], alone=alone)
+            side = self.view.side([image.size], alone=view is View.ALONE)
             shown = self.view.fit(image.convert("RGB"), side)
             partial = path.with_suffix(".partial")
             shown.save(partial, "JPEG", quality=_JPEG_QUALITY)
@@ -110,6 +113,7 @@ def write_rows(
         rows = [*_real(section, receipts[:last], kept, rng)]
         rows += _generated(section, kept, rng, reader, seed)
         rows += _others(section, kept, rng, seed)
+        rows += _parts(section, receipts[:last], kept, rng, seed)
         rng.shuffle(rows)
         write_lines(held_out, _measured(section, receipts[last:], kept, rng, seed))
         write_lines(learned, rows)
@@ -169,6 +173,30 @@ def _others(section: FieldSection, kept: Kept, rng: random.Random, seed: int) ->
             yield kept.row(asker.of_neither(lines), View.LINES, None, key)
 
 
+def _parts(
+    section: FieldSection,
+    receipts: Sequence[ReadReceipt],
+    kept: Kept,
+    rng: random.Random,
+    seed: int,
+) -> Iterator[Any]:
+    """Half of them of real receipts, with what the annotators read; half of generated documents."""
+    for index in track(range(section.parts), description="parts of pages"):
+        key = f"{seed}/part/{index}"
+        if receipts and index % 2:
+            receipt = rng.choice(receipts)
+            page, lines = _image(receipt), receipt.transcript
+        else:
+            make = _MAKERS[rng.choice(list(_MAKERS))]
+            document = make(random.Random(f"fields/{key}"))
+            page, lines = document.image, document.lines
+        part = None if page is None else part_of(page, lines, section.view, rng)
+        if part is not None:
+            image, text = part
+            example = Example((("system", READ), ("user", TRANSCRIBE)), text, key)
+            yield kept.row(example, View.PART, image, key)
+
+
 def _measured(
     section: FieldSection,
     receipts: Sequence[ReadReceipt],
@@ -178,7 +206,7 @@ def _measured(
 ) -> Iterator[Any]:
     """Each held-out document in all three ways."""
     asker = Asker(_PLAIN, rng, section.layout)
-    for view in View:
+    for view in (View.BOTH, View.ALONE, View.LINES):
         for receipt in receipts:
             example = asker.of_sroie(receipt, hidden=view is View.ALONE)
             yield kept.row(example, view, _image(receipt), example.source)

@@ -23,7 +23,6 @@ from trainer.default_model.sight import TOWER
 from trainer.default_model.vision.field_rows import View
 from trainer.default_model.vision.plan import FieldSection
 from trainer.default_model.vision.reader import LEARNED, Reader, autocast
-from trainer.default_model.vision.reading import make_optimizer
 from trainer.default_model.vision.seeing import load_seeing, save_sight
 from trainer.greedy import answer_greedily
 from trainer.page_size import by_page_size
@@ -58,6 +57,20 @@ class _FieldTrainer(CompletionTrainer):
         self._reader.load_learned(Path(resume_from_checkpoint) / LEARNED)
 
 
+def make_optimizer(reader: Reader, section: FieldSection) -> torch.optim.Optimizer:
+    """AdamW, with a rate for the adapter and one for tower and connector."""
+    lora = [weight for name, weight in reader.named_parameters() if "lora_" in name]
+    sight = [weight for part in reader.sight() for weight in part.parameters()]
+    return torch.optim.AdamW(
+        [
+            {"params": lora, "lr": section.learning_rate},
+            {"params": sight, "lr": section.sight_learning_rate},
+        ],
+        betas=(0.9, 0.98),
+        weight_decay=0.0,
+    )
+
+
 def train_fields(
     section: FieldSection,
     *,
@@ -89,10 +102,8 @@ def train_fields(
     model, processor = load_seeing(seed, decoder)
     reader = Reader(model, rank)
     reader.load_learned(learned)
-    rate = section.sight_learning_rate
-    optimizer = make_optimizer(reader, adapter=section.learning_rate, tower=rate, connector=rate)
     for part in reader.sight():
-        part.requires_grad_(rate > 0)
+        part.requires_grad_(section.sight_learning_rate > 0)
     by_page_size(processor)
     trainer = _FieldTrainer(
         reader,
@@ -106,7 +117,7 @@ def train_fields(
         ),
         train_dataset=_dataset(read_lines(rows[0])),
         processing_class=processor,
-        optimizers=(optimizer, None),
+        optimizers=(make_optimizer(reader, section), None),
         callbacks=[_Answers(reader, processor, read_lines(rows[1]), section.picture_steps, out)],
     )
     trainer.train(resume_from_checkpoint=newest_checkpoint(out))

@@ -16,7 +16,7 @@ from trainer.default_model.vision.tower import FOLD, PATCH, SIDE, TILE
 from trainer.synth.vision.glyphs import make_block, make_crop, make_tile
 from trainer.synth.vision.plate import Glyphs
 
-TRANSCRIBE = "Write out the text."
+READ, TRANSCRIBE = "Read the document and answer with its text.", "Write out the text."
 BLOCK_EDGE = 256
 _CROP_HEIGHTS = (32, 64, 96)
 _CROP_WIDTHS = (256, 384, 512)
@@ -142,7 +142,7 @@ def chat_ids(tokenizer: PreTrainedTokenizerBase, piece: Piece) -> tuple[list[int
     height, width = piece.grid
     seen = IMAGE * (height // FOLD * (width // FOLD))
     user = {"role": "user", "content": f"{AROUND}{WHOLE}{seen}{AROUND}{TRANSCRIBE}"}
-    system = {"role": "system", "content": "Read the document and answer with its text."}
+    system = {"role": "system", "content": READ}
     prompt = tokenizer.apply_chat_template(
         [system, user], tokenize=False, add_generation_prompt=True
     )

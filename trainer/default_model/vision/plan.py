@@ -52,8 +52,8 @@ class ReadingSection(_Section):
 
     Attributes:
         steps: optimiser steps, each of one kind of image.
-        learning_rate: of the decoder's adapter and, where it moves, the tower.
-        connector_learning_rate: of the connector.
+        learning_rate: Muon's, of the decoder's adapter; the tower is held still.
+        connector_learning_rate: AdamW's, of the connector.
         rank: of the decoder's adapter; alpha is twice the rank.
         adapter: folder of an adapter that the decoder's begins from; empty for none. One that was
             trained on text alone knows already how fields are asked and answered.
@@ -62,7 +62,6 @@ class ReadingSection(_Section):
         crops_in_step: images of a step of crops.
         blocks_in_step: images of a step of blocks.
         tiles_in_step: images of a step of tiles.
-        frozen_tower: share of the steps in which the tower is held still.
     """
 
     steps: int = Field(gt=0)
@@ -76,7 +75,6 @@ class ReadingSection(_Section):
     crops_in_step: int = Field(gt=0)
     blocks_in_step: int = Field(gt=0)
     tiles_in_step: int = Field(gt=0)
-    frozen_tower: float = Field(ge=0, le=1)
     save_steps: int = Field(gt=0)
     picture_steps: int = Field(gt=0)
 
@@ -89,6 +87,7 @@ class FieldSection(_Section):
         receipts: generated receipts.
         passports: generated travel documents.
         others: pages that are neither; the answer to every question about them is empty.
+        parts: tiles of real receipts and generated documents, of which the text is asked.
         read_documents: generated documents of each kind that our OCR reads; the lines of the others
             get its typical errors by imitation.
         alone: share of the examples with the page and without its lines.
@@ -105,6 +104,7 @@ class FieldSection(_Section):
     receipts: int = Field(ge=0)
     passports: int = Field(ge=0)
     others: int = Field(ge=0)
+    parts: int = Field(ge=0)
     read_documents: int = Field(ge=0)
     alone: float = Field(ge=0, le=1)
     lines_only: float = Field(ge=0, le=1)

