@@ -1,4 +1,4 @@
-"""The rows of the fourth stage: questions about real and generated documents, with their pages.
+"""The rows of the third stage: questions about real and generated documents, with their pages.
 
     document -> lines and page, the page alone, or the lines alone -> prompt, answer, file
 

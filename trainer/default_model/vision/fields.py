@@ -59,11 +59,10 @@ class _FieldTrainer(CompletionTrainer):
 
 def make_optimizer(reader: Reader, section: FieldSection) -> torch.optim.Optimizer:
     """AdamW, with a rate for the adapter and one for tower and connector."""
-    lora = [weight for name, weight in reader.named_parameters() if "lora_" in name]
     sight = [weight for part in reader.sight() for weight in part.parameters()]
     return torch.optim.AdamW(
         [
-            {"params": lora, "lr": section.learning_rate},
+            {"params": reader.adapter(), "lr": section.learning_rate},
             {"params": sight, "lr": section.sight_learning_rate},
         ],
         betas=(0.9, 0.98),

@@ -30,7 +30,8 @@ def part_of(
         rng: draws the window, which begins at a line.
 
     Returns:
-        The window and its lines, one a row; None where no whole line stands in it.
+        The window and its lines, one a row; None where no whole line stands in it, and for
+        a model that does not cut pages into tiles.
     """
     if view.tile_pixels is None or not lines:
         return None

@@ -69,6 +69,10 @@ class Reader(torch.nn.Module):
         """Tower and connector."""
         return self.seeing.model.vision_model, self.seeing.model.connector
 
+    def adapter(self) -> list[torch.nn.Parameter]:
+        """The matrices of the decoder's adapter."""
+        return [weight for name, weight in self.named_parameters() if "lora_" in name]
+
     def _begin_from(self, adapter: Path) -> None:
         """Takes the weights of an adapter; one that was trained on text alone names no tower."""
         stored = {_own_name(name): tensor for name, tensor in load_file(adapter / WEIGHTS).items()}

@@ -70,12 +70,11 @@ def make_optimizer(reader: Reader, section: ReadingSection) -> MuonAndAdamW:
     After 60 steps from the same start on the same pieces, Muon (2e-3) knew 16.2 % of the held-out
     tokens of crops and 17.2 % of blocks', AdamW (4e-4) 14.6 and 15.3 %. Muon at 8e-3 fell back.
     """
-    lora = [weight for name, weight in reader.named_parameters() if "lora_" in name]
     connector = {
         "params": list(reader.sight()[1].parameters()),
         "lr": section.connector_learning_rate,
     }
-    return MuonAndAdamW((lora, section.learning_rate), [connector], betas=(0.9, 0.98))
+    return MuonAndAdamW((reader.adapter(), section.learning_rate), [connector], betas=(0.9, 0.98))
 
 
 def train_reading(
