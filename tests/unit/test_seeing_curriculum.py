@@ -16,7 +16,7 @@ from tests.factories_seeing import write_decoder, write_trained
 from trainer.default_model.sight import TOWER
 from trainer.default_model.sroie import ReadReceipt
 from trainer.default_model.vision import reading
-from trainer.default_model.vision.field_rows import View, write_rows
+from trainer.default_model.vision.field_rows import View, without_pages, write_rows
 from trainer.default_model.vision.fields import share_right, train_fields
 from trainer.default_model.vision.pieces import (
     Piece,
@@ -26,7 +26,7 @@ from trainer.default_model.vision.pieces import (
     draw_pieces,
 )
 from trainer.default_model.vision.plan import load_curriculum
-from trainer.default_model.vision.reader import LEARNED, Reader
+from trainer.default_model.vision.reader import LEARNED, Reader, autocast
 from trainer.default_model.vision.reading import train_reading
 from trainer.default_model.vision.seeing import load_parts, load_seeing, save_parts
 from trainer.stage import read_lines
@@ -97,9 +97,39 @@ def test_kinds_move_from_crops_to_tiles(decoder: str) -> None:
     assert min(heights(0.0)) < 100
     assert heights(1.0).count(512) > 6
     steps = Steps(section, load_seeing(1, decoder)[1].tokenizer, 3)
-    first, again = steps[2][0], steps[2][0]
+    first, again = steps[2][0][0], steps[2][0][0]
     assert torch.equal(first["ids"], again["ids"])
     assert len(steps) == 9
+
+
+def test_questions_about_fields_are_rehearsed_beside_the_pieces(
+    decoder: str, tmp_path: Path
+) -> None:
+    model, processor = load_seeing(1, decoder)
+    plan = FIELDS.model_copy(update={"alone": 0.4, "lines_only": 0.3, "sroie": 12})
+    rows, _ = write_rows(plan, receipts(tmp_path), tmp_path / "rows", seed=1, threads=1)
+    views = [row["view"] for row in read_lines(rows)]
+    questions = without_pages(rows)
+    assert 0 < len(questions) == len(views) - views.count(View.ALONE) < len(views)
+    assert not any(question["image_files"] for question in questions)
+    section = FEW.model_copy(update={"rehearsed": 2})
+    step = Steps(section, processor.tokenizer, 3, questions)[0]
+    assert len(step) == 2
+    asked = step[1]
+    assert len(asked) == 2
+    told = processor.tokenizer.decode(asked[0]["ids"][0])
+    assert "TOTAL" in told
+    reader = Reader(model, 2)
+    with torch.no_grad(), autocast():
+        logits, tokens = reader(**asked[0])
+        whole = reader.seeing(input_ids=asked[0]["ids"]).logits[0]
+    begin, end = asked[0]["spans"][0]
+    assert processor.tokenizer.decode(tokens).startswith('{"')
+    assert int(tokens[-1]) == processor.tokenizer.eos_token_id
+    torch.testing.assert_close(
+        logits.float(), whole[begin - 1 : end - 1].float(), atol=0.05, rtol=0.05
+    )
+    assert len(Steps(section, processor.tokenizer, 3)[0]) == 1, "pieces alone, without questions"
 
 
 def test_texts_of_unlike_lengths_are_not_filled_up(decoder: str) -> None:

@@ -77,7 +77,8 @@ def see_command(
     curriculum: Annotated[Path | None, typer.Option(help="A TOML as the shipped one.")] = None,
     stage: Annotated[str, typer.Option(help="places, reading, fields, or all.")] = "all",
     sroie: Annotated[
-        Path | None, typer.Option(help="Folder with receipts.jsonl and images, for the fields.")
+        Path | None,
+        typer.Option(help="Folder with receipts.jsonl and images; `places` needs none."),
     ] = None,
     lines: Annotated[Path, typer.Option(help="What our OCR read on these receipts.")] = Path(
         "build/default/sroie-lines.jsonl"
@@ -92,14 +93,18 @@ def see_command(
     if stage not in {*_STAGES, "all"}:
         raise typer.BadParameter(", ".join((*_STAGES, "all")), param_hint="--stage")
     wanted = _STAGES if stage == "all" else (stage,)
-    if "fields" in wanted and sroie is None:
+    if sroie is None and wanted != ("places",):
         raise typer.BadParameter("names the real receipts", param_hint="--sroie")
     plan = load_curriculum(curriculum or CURRICULUM)
     if "places" in wanted:
         from trainer.default_model.vision.places import train_places
 
         train_places(plan.places, seed=plan.seed, threads=plan.threads, out=work / "places")
+    if sroie is None:
+        return
+    rows = _rows(plan, work, sroie, lines)
     if "reading" in wanted:
+        from trainer.default_model.vision.field_rows import without_pages
         from trainer.default_model.vision.reading import train_reading
 
         train_reading(
@@ -108,9 +113,21 @@ def see_command(
             threads=plan.threads,
             sight=sight_of(work / "places"),
             out=work / "reading",
+            questions=without_pages(rows[0]),
         )
-    if "fields" in wanted and sroie is not None:
-        _learn_fields(plan, work, sroie, lines)
+    if "fields" in wanted:
+        from trainer.default_model.vision.fields import train_fields
+        from trainer.default_model.vision.reader import LEARNED
+
+        train_fields(
+            plan.fields,
+            rank=plan.reading.rank,
+            seed=plan.seed,
+            threads=plan.threads,
+            rows=rows,
+            learned=work / "reading" / LEARNED,
+            out=work / "fields",
+        )
 
 
 def sight_of(places: Path) -> Path:
@@ -119,23 +136,12 @@ def sight_of(places: Path) -> Path:
     return own if own.exists() else KEPT_SIGHT / WEIGHTS
 
 
-def _learn_fields(plan: "Curriculum", work: Path, sroie: Path, lines: Path) -> None:
+def _rows(plan: "Curriculum", work: Path, sroie: Path, lines: Path) -> tuple[Path, Path]:
     from trainer.default_model.sroie import read_receipts
     from trainer.default_model.vision.field_rows import write_rows
-    from trainer.default_model.vision.fields import train_fields
-    from trainer.default_model.vision.reader import LEARNED
 
     receipts = read_receipts(sroie, lines, split=range(400), threads=plan.threads)
-    rows = write_rows(plan.fields, receipts, work / "rows", seed=plan.seed, threads=plan.threads)
-    train_fields(
-        plan.fields,
-        rank=plan.reading.rank,
-        seed=plan.seed,
-        threads=plan.threads,
-        rows=rows,
-        learned=work / "reading" / LEARNED,
-        out=work / "fields",
-    )
+    return write_rows(plan.fields, receipts, work / "rows", seed=plan.seed, threads=plan.threads)
 
 
 @app.command("install")

@@ -120,6 +120,12 @@ def write_rows(
     return learned, held_out
 
 
+def without_pages(rows: Path) -> list[dict[str, Any]]:
+    """The questions of a file of rows that can be answered from lines, as asked without a page."""
+    shown = (View.LINES, View.BOTH)
+    return [{**row, "image_files": []} for row in read_lines(rows) if row["view"] in shown]
+
+
 def _real(
     section: FieldSection, receipts: Sequence[ReadReceipt], kept: Kept, rng: random.Random
 ) -> Iterator[Any]:

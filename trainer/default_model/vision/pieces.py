@@ -1,7 +1,7 @@
 """Pieces of pages to write out: crops of a few lines, blocks, whole tiles, and their chat."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,23 +86,52 @@ def placed(rng: random.Random, glyphs: Glyphs) -> Piece:
     return Piece(pixels, corner, glyphs.text)
 
 
-class Steps(Dataset[list[dict[str, Any]]]):
-    """What is learned in each step, in order; the same for the same seed and index."""
+class Steps(Dataset[list[list[dict[str, Any]]]]):
+    """What is learned in each step, in order; the same for the same seed and index.
+
+    Args:
+        section: how much of what.
+        tokenizer: of the decoder.
+        seed: of the pieces and of the questions.
+        questions: rows about fields, of which `section.rehearsed` are asked in every step.
+    """
 
     def __init__(
-        self, section: ReadingSection, tokenizer: PreTrainedTokenizerBase, seed: int
+        self,
+        section: ReadingSection,
+        tokenizer: PreTrainedTokenizerBase,
+        seed: int,
+        questions: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         self._section, self._tokenizer, self._seed = section, tokenizer, seed
+        self._questions = questions
 
     def __len__(self) -> int:
         """How many."""
         return self._section.steps
 
-    def __getitem__(self, index: int) -> list[dict[str, Any]]:
-        """Batches, as `batches_of` gives."""
+    def __getitem__(self, index: int) -> list[list[dict[str, Any]]]:
+        """Batches of pieces, as `batches_of` gives, and those of questions, where there are any."""
         rng = random.Random(f"{self._seed}/step/{index}")
         pieces = draw_pieces(rng, self._section, index / self._section.steps)
-        return batches_of(pieces, self._tokenizer)
+        asked = rng.sample(self._questions, min(self._section.rehearsed, len(self._questions)))
+        told = [question_of(row, self._tokenizer) for row in asked]
+        return [batches_of(pieces, self._tokenizer), *([told] if told else [])]
+
+
+def question_of(row: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """A question from lines alone as the reader takes it: a batch of one, without pixels.
+
+    Args:
+        row: `prompt` and `completion` as chats.
+        tokenizer: of the decoder.
+    """
+    prompt = _prompt_ids(tokenizer, row["prompt"])
+    answer = _answer_ids(tokenizer, row["completion"][0]["content"])
+    return {
+        "ids": torch.tensor([prompt + answer]),
+        "spans": [(len(prompt), len(prompt) + len(answer))],
+    }
 
 
 def batches_of(pieces: Sequence[Piece], tokenizer: PreTrainedTokenizerBase) -> list[dict[str, Any]]:
@@ -143,9 +172,14 @@ def chat_ids(tokenizer: PreTrainedTokenizerBase, piece: Piece) -> tuple[list[int
     seen = IMAGE * (height // FOLD * (width // FOLD))
     user = {"role": "user", "content": f"{AROUND}{WHOLE}{seen}{AROUND}{TRANSCRIBE}"}
     system = {"role": "system", "content": READ}
-    prompt = tokenizer.apply_chat_template(
-        [system, user], tokenize=False, add_generation_prompt=True
-    )
-    ids = tokenizer(prompt, add_special_tokens=False)["input_ids"]
-    answer = tokenizer(piece.text, add_special_tokens=False)["input_ids"]
-    return ids, [*answer, tokenizer.eos_token_id]
+    return _prompt_ids(tokenizer, [system, user]), _answer_ids(tokenizer, piece.text)
+
+
+def _prompt_ids(tokenizer: PreTrainedTokenizerBase, chat: Sequence[Mapping[str, str]]) -> list[int]:
+    prompt = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+    ids: list[int] = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def _answer_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    return [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]

@@ -62,6 +62,8 @@ class ReadingSection(_Section):
         crops_in_step: images of a step of crops.
         blocks_in_step: images of a step of blocks.
         tiles_in_step: images of a step of tiles.
+        rehearsed: questions about fields, from lines alone, beside the images of every step; so
+            that the adapter does not forget what it knew.
     """
 
     steps: int = Field(gt=0)
@@ -75,6 +77,7 @@ class ReadingSection(_Section):
     crops_in_step: int = Field(gt=0)
     blocks_in_step: int = Field(gt=0)
     tiles_in_step: int = Field(gt=0)
+    rehearsed: int = Field(ge=0)
     save_steps: int = Field(gt=0)
     picture_steps: int = Field(gt=0)
 

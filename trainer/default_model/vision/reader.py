@@ -83,9 +83,14 @@ class Reader(torch.nn.Module):
             for name, weight in own.items():
                 weight.copy_(stored[name])
 
-    def embed(self, pixels: torch.Tensor, places: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-        """The decoder's input [n, tokens, width] of pieces and their chats."""
+    def embed(
+        self, pixels: torch.Tensor | None, places: torch.Tensor | None, ids: torch.Tensor
+    ) -> torch.Tensor:
+        """The decoder's input [n, tokens, width] of pieces and their chats, or of chats alone."""
         core = self.seeing.model
+        if pixels is None or places is None:
+            words: torch.Tensor = core.text_model.get_input_embeddings()(ids)
+            return words
         height, width = (edge // PATCH for edge in pixels.shape[1:])
         moving = core.vision_model.embeddings.patch_embedding.weight.requires_grad
         with torch.set_grad_enabled(moving and torch.is_grad_enabled()):
@@ -133,10 +138,10 @@ class Reader(torch.nn.Module):
 
     def forward(
         self,
-        pixels: torch.Tensor,
-        places: torch.Tensor,
         ids: torch.Tensor,
         spans: Sequence[tuple[int, int]],
+        pixels: torch.Tensor | None = None,
+        places: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits of the answers' tokens alone, and the tokens: [answers' tokens, ...].
 

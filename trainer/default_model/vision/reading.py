@@ -2,11 +2,12 @@
 
 From crops of a few lines to blocks to whole tiles. A crop costs a tenth of a tile's tokens, so the
 meaning of the connector's tokens is learned on crops and the order of reading on tiles. The share
-of each kind moves with the steps: crops first, tiles last.
+of each kind moves with the steps: crops first, tiles last. Beside them questions about fields are
+rehearsed from lines alone: without these the adapter forgets how they are answered.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,8 @@ class _StepTrainer(Trainer):  # type: ignore[misc]
         return_outputs: bool = False,  # noqa: ARG002 - the trainer's signature
         num_items_in_batch: torch.Tensor | None = None,  # noqa: ARG002 - as above
     ) -> torch.Tensor:
-        """Mean over the answers' tokens of the whole step."""
-        parts = [model.loss(**batch) for batch in inputs["batches"]]
-        loss: torch.Tensor = torch.stack([loss for loss, _ in parts]).sum()
-        return loss / sum(count for _, count in parts)
+        """Mean over the tokens of the pieces, and over those of the questions' answers."""
+        return torch.stack([_mean(model, batches) for batches in inputs["groups"]]).sum()
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """What is learned, without the frozen decoder."""
@@ -62,6 +61,12 @@ class _StepTrainer(Trainer):  # type: ignore[misc]
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:  # noqa: ARG002
         self.model.load_learned(Path(resume_from_checkpoint) / LEARNED)
+
+
+def _mean(model: Reader, batches: list[dict[str, Any]]) -> torch.Tensor:
+    parts = [model.loss(**batch) for batch in batches]
+    loss: torch.Tensor = torch.stack([loss for loss, _ in parts]).sum()
+    return loss / sum(count for _, count in parts)
 
 
 def make_optimizer(reader: Reader, section: ReadingSection) -> MuonAndAdamW:
@@ -84,6 +89,7 @@ def train_reading(
     threads: int,
     sight: Path,
     out: Path,
+    questions: Sequence[Mapping[str, Any]] = (),
     decoder: str = NAME,
 ) -> Path:
     """Trains connector and adapter; resumable. The tower is held still.
@@ -94,6 +100,7 @@ def train_reading(
         threads: of torch.
         sight: tower and connector as the first stage wrote them.
         out: checkpoints, logs, pictures, and at the end `learned.safetensors`.
+        questions: rows about fields that are rehearsed.
         decoder: as `load_base` takes it.
     """
     torch.set_num_threads(threads)
@@ -105,8 +112,8 @@ def train_reading(
     trainer = _StepTrainer(
         model=reader,
         args=stage_arguments(section, out, seed, batch=1, logging_steps=10),
-        train_dataset=Steps(section, processor.tokenizer, seed),
-        data_collator=lambda steps: {"batches": steps[0]},
+        train_dataset=Steps(section, processor.tokenizer, seed, questions),
+        data_collator=lambda steps: {"groups": steps[0]},
         optimizers=(optimizer, None),
         callbacks=[_Measure(section, processor.tokenizer, seed, out / "pictures")],
     )
