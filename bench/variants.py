@@ -1,11 +1,12 @@
 """What each part of a model is worth: the same documents to the model as it is, and without a part.
 
-    python bench/variants.py [--model build/model] [--variants as-is,no-image,no-lines,int8]
+    python bench/variants.py [--model build/model] [--variants as-is,no-image,no-lines,adapter,int8]
         [--sroie FOLDER] [--passports FOLDER] [--travel 300] [--hard] [--out build/variants]
 
 Each variant is served by a service of its own, from a new database, and asked as
-`bench/accuracy.py` asks. Only a model that sees has an image to leave out, and only one that sees
-answers without lines; the others are refused by name. OUT/variants.json grows with every task that
+`bench/accuracy.py` asks; `adapter` is the same model as an adapter beside its base, not merged into
+it. Only a model that sees has an image to leave out, and only one that sees answers without lines;
+the others are refused by name. OUT/variants.json grows with every task that
 is done, and what it has is not measured again, so that a stopped run goes on; it belongs to one
 model and is refused for another. At the end a table in Markdown and OUT/variants.png are written.
 """
@@ -22,14 +23,17 @@ from typing import Any
 
 from accuracy import measure
 from accuracy_client import few_at_once
+from adapter_form import VERSION, take_apart
 from rich.console import Console
 from running_service import RunningService
 from variants_plot import plot_variants, table_of
 
+from extraction.model_folder import ADAPTER
 from extraction.traits import CARD, ModelTraits
 from trainer.quantised import quantise
 
-VARIANTS = ("as-is", "no-image", "no-lines", "int8")
+VARIANTS = ("as-is", "no-image", "no-lines", "adapter", "int8")
+_PROMOTED_SECONDS = 600
 _NEEDS_SIGHT = frozenset({"no-image", "no-lines"})
 console = Console(stderr=True)
 
@@ -68,6 +72,8 @@ def variant_folder(model: Path, variant: str, out: Path) -> Path:
         card = json.loads((out / CARD).read_text())
         (out / CARD).write_text(json.dumps({**card, "sees_images": False}))
         return out
+    if variant == "adapter":
+        return take_apart(model, out)[0]
     if variant == "int8":
         quantise(model, out)
         return out
@@ -112,11 +118,14 @@ async def measure_variant(
         return
     with tempfile.TemporaryDirectory() as scratch:
         folder = variant_folder(arguments.model.resolve(), variant, Path(scratch) / "model")
-        service = RunningService(Path(scratch) / "data", folder)
+        adapts = _adapts(folder.with_name(VERSION)) if variant == "adapter" else {}
+        service = RunningService(Path(scratch) / "data", folder, adapts)
         service.start()
         try:
             ready = await service.wait_ready(600)
             console.print(f"{variant}: ready after {ready:.0f} s")
+            if adapts:
+                await promote(service, folder.with_name(VERSION))
             async with service.client(600) as client:
                 send = few_at_once(client, arguments.concurrency)
                 for task in left:
@@ -126,6 +135,32 @@ async def measure_variant(
                     console.print(f"{variant}, {task.task}: {result['seconds']} s")
         finally:
             service.stop()
+
+
+def _adapts(version: Path) -> dict[str, str]:
+    """Settings of a service that takes this adapter: room for a higher rank costs time."""
+    rank = json.loads((version / ADAPTER / "adapter_config.json").read_text())["r"]
+    return {
+        "DOCLOOP_ENGINE_ADAPTERS": "true",
+        "DOCLOOP_ENGINE_MAX_ADAPTER_RANK": str(rank),
+    }
+
+
+async def promote(service: RunningService, folder: Path) -> None:
+    """Makes the version of a folder the champion, and waits until it is served.
+
+    Raises:
+        TimeoutError: it was not in ten minutes.
+    """
+    version = traits_of(folder).version
+    await asyncio.to_thread(service.command, "models", "register", str(folder))
+    await asyncio.to_thread(service.command, "models", "promote", version)
+    async with asyncio.timeout(_PROMOTED_SECONDS), service.client() as client:
+        while True:
+            listed = (await client.get("/models")).raise_for_status().json()["models"]
+            if any(model["served"] and model["id"] == version for model in listed):
+                return
+            await asyncio.sleep(0.5)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
