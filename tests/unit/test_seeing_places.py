@@ -161,7 +161,7 @@ def test_what_is_shown_often_is_known(decoder: str, tmp_path: Path) -> None:
 
 def test_reading_begins_from_the_newest_sight(tmp_path: Path) -> None:
     kept = sight_of(tmp_path)
-    assert kept.is_file(), "it ships"
+    assert kept.is_file(), "it is kept with the code"
     load_parts(load_seeing(1)[0], kept)
     own = tmp_path / kept.name
     own.write_bytes(b"newer")

@@ -18,9 +18,8 @@ questions a piece, by a head that is thrown away. In the same steps the connecto
 the decoder what the tower sees, in the embeddings that the decoder knows: where a token of the text
 begins, the image token is to be like it (`tiles.py`, `places.py`). Then the decoder learns to write
 it out: crops of a few lines first, which cost a tenth of a tile, then blocks, then tiles
-(`reading.py`). Its adapter goes on from the one that ships, and in every step a question about
-fields is rehearsed from lines alone, so that they need not be learned twice; the tower is held
-still. Last come fields, as they are asked in serving, by the code that
+(`reading.py`). Its adapter goes on from the one that ships, so that fields need not be learned
+twice; the tower is held still. Last come fields, as they are asked in serving, by the code that
 serves: a third of the documents without their lines, a fifth without the page, the others with both
 (`field_rows.py`, `fields.py`). Where lines are hidden the model has to read; where they are shown
 it has to copy. Between them it writes out tiles of the same kinds of pages, which say far more
@@ -29,8 +28,8 @@ document are answered with nothing.
 
 The stages are sections of `curriculum.toml`. Each is stopped at any time and goes on from its
 newest checkpoint; progress, figures on held-out pieces and pictures are in TensorBoard under the
-work folder. Where a work folder has no tower of its own, `reading` begins from the one that ships,
-so `--stage reading` and `--stage fields` train the shipped model further. What comes out of
-`fields` ships with `python -m trainer.default_model install`, and not before: a model that answers
-worse than the one that ships is no default model.
+work folder. What `places` comes to is kept in `models/sight`: where a work folder has no tower of
+its own, `reading` begins from that one. What comes out of `fields` ships with
+`python -m trainer.default_model install`, and not before: a model that answers worse than the one
+that ships is no default model.
 """
