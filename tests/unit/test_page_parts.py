@@ -40,6 +40,20 @@ def test_every_window_shows_the_lines_that_it_asks_for() -> None:
     assert asked == {line.text for line in lines}
 
 
+def test_a_row_is_asked_as_it_stands_however_the_lines_are_listed() -> None:
+    texts = [Box(0.05, top, 0.5, top + 0.02) for top in (0.1, 0.15, 0.2)]
+    amounts = [Box(0.7, top, 0.9, top + 0.02) for top in (0.1, 0.15, 0.2)]
+    page, lines = page_with([*texts, *amounts], (500, 1024))
+    asked = set()
+    for seed in range(10):
+        found = part_of(page, lines, VIEW, random.Random(seed))
+        assert found is not None
+        asked.add(found[1])
+    whole = "line 0  line 3\nline 1  line 4\nline 2  line 5"
+    assert whole in asked
+    assert all(whole.endswith(text) for text in asked), "windows that begin further down"
+
+
 def test_a_line_that_the_window_cuts_is_painted_over() -> None:
     page, lines = page_with([Box(0.05, 0.1, 0.2, 0.15), Box(0.0, 0.3, 1.0, 0.35)], (1024, 700))
     shown = 0

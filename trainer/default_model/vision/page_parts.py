@@ -1,7 +1,9 @@
 """Parts of pages to write out: a tile of a real or generated page, as large as serving shows it.
 
 Fields are some sixty tokens for a page's thousand image tokens; the text of one tile is hundreds
-for 256. So the meaning of image tokens is learned from parts, and fields from pages.
+for 256. So the meaning of image tokens is learned from parts, and fields from pages. The text is
+asked row by row, as image tokens follow each other: annotators list a receipt's amounts behind all
+the texts beside them.
 """
 
 import random
@@ -10,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
+from extraction.layout import Layout, render_page
 from extraction.lines import Line
 from extraction.page_view import PageView, fitted
 
@@ -25,12 +28,12 @@ def part_of(
 
     Args:
         page: any size.
-        lines: in reading order, boxes as ratios of the page.
+        lines: in any order, boxes as ratios of the page.
         view: how large the page is shown where the model reads alone.
         rng: draws the window, which begins at a line.
 
     Returns:
-        The window and its lines, one a row; None where no whole line stands in it, and for
+        The window and its lines, row by row; None where no whole line stands in it, and for
         a model that does not cut pages into tiles.
     """
     if view.tile_pixels is None or not lines:
@@ -52,5 +55,5 @@ def part_of(
     draw = ImageDraw.Draw(part)
     for box in boxes[touched & ~inside]:
         draw.rectangle([float(edge) for edge in box], fill=paint)
-    text = "\n".join(line.text for line, kept in zip(lines, inside.tolist(), strict=True) if kept)
-    return (part, text) if text else None
+    kept = [line for line, is_kept in zip(lines, inside.tolist(), strict=True) if is_kept]
+    return (part, "\n".join(render_page(kept, Layout.ROWS, str))) if kept else None
