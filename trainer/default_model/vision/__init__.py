@@ -18,10 +18,11 @@ questions a piece, by a head that is thrown away. In the same steps the connecto
 the decoder what the tower sees, in the embeddings that the decoder knows: where a token of the text
 begins, the image token is to be like it (`tiles.py`, `places.py`). Then the decoder learns to write
 it out: crops of a few lines first, which cost a tenth of a tile, then blocks, then tiles
-(`reading.py`). Its adapter goes on from the one that ships, so that fields need not be learned
-twice; the tower is held still. Last come fields, as they are asked in serving, by the code that
-serves: a third of the documents without their lines, a fifth without the page, the others with both
-(`field_rows.py`, `fields.py`). Where lines are hidden the model has to read; where they are shown
+(`reading.py`). Its adapter goes on from the one that ships, and in every step a question about
+fields is rehearsed from lines alone, so that they need not be learned twice; the tower is held
+still. Last come fields, as they are asked in serving, by the code that serves: a quarter of the
+documents without their lines, a fifth without the page, the others with both (`field_rows.py`,
+`fields.py`). Where lines are hidden the model has to read; where they are shown
 it has to copy. Between them it writes out tiles of the same kinds of pages, which say far more
 about an image token than fields do (`page_parts.py`). Pages that are neither receipt nor travel
 document are answered with nothing.
