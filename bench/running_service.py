@@ -35,6 +35,23 @@ def draw_page(number: int, width: int = 480, height: int = 640) -> Image.Image:
     return image
 
 
+async def wait_served(client: httpx.AsyncClient, version: str, seconds: float) -> None:
+    """Wait until a promoted version is served.
+
+    Raises:
+        RuntimeError: it cannot be, or was not in time; the message says which.
+    """
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        listed = (await client.get("/models")).raise_for_status().json()
+        if any(model["served"] and model["id"] == version for model in listed["models"]):
+            return
+        if listed["problem"] and "waits" not in listed["problem"]:
+            raise RuntimeError(listed["problem"])
+        await asyncio.sleep(_POLL_SECONDS)
+    raise RuntimeError(f"{version} was not served in time")
+
+
 @dataclass
 class RunningService:
     """The service; `start` it again after `kill` or `interrupt`, the same way.

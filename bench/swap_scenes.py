@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
-from running_service import RunningService, draw_page
+from running_service import RunningService, draw_page, wait_served
 from tiny_versions import write_adapter, write_merged
 
 from api.engine.local import LocalEngine
@@ -208,16 +208,9 @@ class Service:
         back = number >= 0 and number % 2 == 1
         path = "/models/rollback" if back else f"/models/{version}/promote"
         (await self._http.post(path)).raise_for_status()
-        while time.monotonic() - began < _CHANGED_SECONDS:
-            listed = (await self._http.get("/models")).raise_for_status().json()
-            if any(model["served"] and model["id"] == version for model in listed["models"]):
-                self.totals.append(time.monotonic() - began)
-                self._promoted += number >= 0
-                return
-            if listed["problem"] and "waits" not in listed["problem"]:
-                raise RuntimeError(listed["problem"])
-            await asyncio.sleep(0.1)
-        raise RuntimeError(f"{version} was not served in time")
+        await wait_served(self._http, version, _CHANGED_SECONDS)
+        self.totals.append(time.monotonic() - began)
+        self._promoted += number >= 0
 
     async def collect(self) -> None:
         """See `Scene`; what the service wrote down of its swaps."""

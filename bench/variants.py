@@ -25,7 +25,7 @@ from accuracy import measure
 from accuracy_client import few_at_once
 from adapter_form import VERSION, take_apart
 from rich.console import Console
-from running_service import RunningService
+from running_service import RunningService, wait_served
 from variants_plot import plot_variants, table_of
 
 from extraction.model_folder import ADAPTER
@@ -73,7 +73,7 @@ def variant_folder(model: Path, variant: str, out: Path) -> Path:
         (out / CARD).write_text(json.dumps({**card, "sees_images": False}))
         return out
     if variant == "adapter":
-        return take_apart(model, out)[0]
+        return take_apart(model, out)[0].folder
     if variant == "int8":
         quantise(model, out)
         return out
@@ -150,17 +150,13 @@ async def promote(service: RunningService, folder: Path) -> None:
     """Makes the version of a folder the champion, and waits until it is served.
 
     Raises:
-        TimeoutError: it was not in ten minutes.
+        RuntimeError: it was not, or not in ten minutes.
     """
     version = traits_of(folder).version
     await asyncio.to_thread(service.command, "models", "register", str(folder))
     await asyncio.to_thread(service.command, "models", "promote", version)
-    async with asyncio.timeout(_PROMOTED_SECONDS), service.client() as client:
-        while True:
-            listed = (await client.get("/models")).raise_for_status().json()["models"]
-            if any(model["served"] and model["id"] == version for model in listed):
-                return
-            await asyncio.sleep(0.5)
+    async with service.client() as client:
+        await wait_served(client, version, _PROMOTED_SECONDS)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from extraction.model_folder import file_sha256
+from trainer.default_model.assemble import ADAPTER_FILES, SERVING_FILES
 from trainer.default_model.sight import TOWER, is_sight
 from trainer.policy import ADAPTER, CARD, base_of, load_foundation, read_card
 
 # What training leaves as it is.
 _TRAITS = ("style", "layout", "sees_images", "pages", "types", "special_tokens")
-_SERVING_FILES = ("calibration.json", "classifier.json")
-_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def write_version(
         _save_merged(traits, total, partial)
     if stacks and is_sight(champion / TOWER):
         shutil.copytree(champion / TOWER, partial / TOWER)
-    for name in _SERVING_FILES:
+    for name in SERVING_FILES:
         if (champion / name).is_file():
             shutil.copyfile(champion / name, partial / name)
     files = {str(path.relative_to(partial)): file_sha256(path) for path in _files(partial)}
@@ -129,7 +128,7 @@ def _name(card: dict[str, Any], traits: dict[str, Any], adapter: Path) -> str:
     # Without the base's folder: the same model has the same name on every machine.
     telling = {name: value for name, value in traits.items() if name != "base_folder"}
     digest = hashlib.sha256(json.dumps(telling, sort_keys=True).encode())
-    for name in _ADAPTER_FILES:
+    for name in ADAPTER_FILES:
         digest.update((adapter / name).read_bytes())
     family = str(card["version"]).rsplit("-", 1)[0]
     return f"{family}-{digest.hexdigest()[:12]}"

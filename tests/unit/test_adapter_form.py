@@ -17,7 +17,7 @@ from trainer.default_model.assemble import assemble
 def test_base_and_adapter_are_what_was_merged(tmp_path: Path) -> None:
     name = assemble(write_shipped(tmp_path), tmp_path / "merged")
     parts = take_apart(tmp_path / "merged", tmp_path / "apart")
-    base, version = (open_model_folder(part, require_hashes=True) for part in parts)
+    base, version = (open_model_folder(part.folder, require_hashes=True) for part in parts)
     assert (base.form, version.form) == ("merged", "adapter")
     assert version.base == base.version
     assert version.version == f"{name}-adapter"

@@ -16,8 +16,8 @@ from typing import Any
 from trainer.default_model.sight import CARD, TOWER, WEIGHTS, base_name, is_sight, read_sight
 from trainer.vocabulary import NAME, special_tokens
 
-_ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
-_SERVING_FILES = ("calibration.json", "classifier.json")
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+SERVING_FILES = ("calibration.json", "classifier.json")
 
 
 def assemble(adapter: Path, folder: Path) -> str:
@@ -92,7 +92,7 @@ def version_of(adapter: Path) -> str:
     """`default-` and 12 hexadecimal digits of the SHA-256 over what decides the weights."""
     digest = hashlib.sha256(NAME.encode())
     digest.update("".join(special_tokens()).encode())
-    files = [adapter / name for name in _ADAPTER_FILES]
+    files = [adapter / name for name in ADAPTER_FILES]
     if is_sight(tower := adapter / TOWER):
         files += [tower / name for name in (WEIGHTS, CARD)]
     for file in files:
@@ -126,12 +126,12 @@ def install_adapter(trained: Path, shipped: Path, base: str = NAME) -> None:
 
 
 def _copy_serving_files(adapter: Path, folder: Path) -> None:
-    for name in _SERVING_FILES:
+    for name in SERVING_FILES:
         if (adapter / name).exists():
             shutil.copyfile(adapter / name, folder / name)
     # What a training run starts from: the next version's adapter is this one plus what it learns.
     (folder / "adapter").mkdir(exist_ok=True)
-    for name in _ADAPTER_FILES:
+    for name in ADAPTER_FILES:
         shutil.copyfile(adapter / name, folder / "adapter" / name)
     if is_sight(adapter / TOWER):
         shutil.copytree(adapter / TOWER, folder / TOWER, dirs_exist_ok=True)
