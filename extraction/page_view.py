@@ -18,6 +18,7 @@ from typing import Any
 from PIL import Image
 
 from extraction.pages import Page
+from extraction.written import stretched
 
 _JPEG_QUALITY = 90
 _WHOLE = 1  # the small picture of a page that is cut
@@ -47,10 +48,12 @@ class PageView:
             None.
         tile_pixels: edge of a tile where the model's processor cuts pages into tiles
             (Idefics3, SmolVLM); None where it takes any size.
-        most_tiles: tiles that all pages of a prompt may take together.
+        most_tiles: tiles that all pages of a prompt may take together; 0 where none is shown beside
+            lines.
         most_tiles_alone: the same where the model reads without lines.
         padded: whether white is added to a page until it fills whole tiles, so that the processor
             need not stretch it.
+        stretched: whether a page's written part is stretched to one tile.
     """
 
     side_pixels: int | None = None
@@ -59,6 +62,7 @@ class PageView:
     most_tiles: int = 1
     most_tiles_alone: int = 1
     padded: bool = False
+    stretched: bool = False
 
     @classmethod
     def read(cls, content: Mapping[str, Any]) -> "PageView":
@@ -93,12 +97,14 @@ class PageView:
         return ShownPages(images, {"size": {"longest_edge": side}} if self.tile_pixels else {})
 
     def fit(self, image: Image.Image, side_pixels: int | None) -> Image.Image:
-        """A page as it travels: at most so large, and padded where the model wants it so.
+        """A page as it travels: at most so large, and padded or stretched as the model wants it.
 
         Args:
             image: the page.
             side_pixels: as `side` says it.
         """
+        if self.stretched and self.tile_pixels is not None:
+            return stretched(image, self.tile_pixels)
         image = fitted(image, side_pixels)
         if not self.padded or self.tile_pixels is None or side_pixels is None:
             return image
@@ -174,6 +180,7 @@ def fitted(image: Image.Image, side_pixels: int | None) -> Image.Image:
 
 
 def _is_right(name: str, value: Any) -> bool:
-    if name == "padded":
+    if name in {"padded", "stretched"}:
         return isinstance(value, bool)
-    return value is None or (type(value) is int and value >= 1)
+    least = 0 if name == "most_tiles" else 1
+    return value is None or (type(value) is int and value >= least)

@@ -21,7 +21,7 @@ from trainer.default_model.sight import TOWER, Sight
 from trainer.default_model.vision.reader import TARGETS
 from trainer.default_model.vision.seeing import load_seeing, save_sight
 
-PAGES = {"tile_pixels": 512, "most_tiles": 1, "most_tiles_alone": 5}
+PAGES = {"tile_pixels": 1536, "most_tiles": 0, "most_tiles_alone": 1, "stretched": True}
 
 
 def write_decoder(folder: Path) -> str:

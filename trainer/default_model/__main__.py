@@ -1,9 +1,9 @@
 """`python -m trainer.default_model assemble|see|install|train`: put the default model together.
 
 `assemble` merges what ships in `models/default` into the base model and is what a user needs. `see`
-trains a model that sees anew, from pages that are drawn on the way and from real receipts, and
-`install` ships it. `train` makes the adapter of a model that reads through lines alone. The model
-card says how long each takes.
+trains it further or anew, from pages that are drawn on the way and from real receipts; `install`
+ships what came out. `train` makes an adapter that reads through lines alone, which `see` can begin
+from. The model card says how long each takes.
 """
 
 import logging
@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainer.default_model.assemble import assemble, install_adapter, install_seeing, version_of
-from trainer.default_model.sight import TOWER, WEIGHTS, is_sight
+from trainer.default_model.assemble import assemble, install_seeing, version_of
+from trainer.default_model.sight import TOWER, WEIGHTS
+from trainer.stage import read_lines
 
 if TYPE_CHECKING:
     from trainer.default_model.vision.plan import Curriculum
+    from trainer.default_model.vision.read_characters import ReadPage
 
-_STAGES = ("places", "reading", "fields")
+_STAGES = ("places", "fields")
 SHIPPED = Path("models/default")
-KEPT_SIGHT = Path("models/sight")  # what stage `places` came to, for the stages after it
+_LEARNED = 400  # of the real receipts; the others are for measuring
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 
@@ -53,20 +55,20 @@ def train_command(
 ) -> None:
     """Train an adapter for lines alone; a run that was stopped goes on from its newest checkpoint.
 
-    It takes the shipped one's place, unless that belongs to a model that sees.
+    It lies in the work folder's `run/adapter`. To begin the seeing model from nothing, name that
+    folder as `adapter` in the curriculum's `[fields]`.
     """
-    if is_sight(SHIPPED / TOWER):
-        raise typer.BadParameter(f"{SHIPPED} holds a model that sees; use `see`")
     from trainer.default_model.dataset import Mix, build_examples, generate
     from trainer.default_model.sroie import read_receipts
     from trainer.default_model.train import Recipe, train
 
     mix = Mix(sroie=sroie_count, receipts=receipt_count, passports=passport_count)
-    receipts = read_receipts(sroie, work / "sroie-lines.jsonl", split=range(400), threads=threads)
+    receipts = read_receipts(
+        sroie, work / "sroie-lines.jsonl", split=range(_LEARNED), threads=threads
+    )
     generated = generate(mix, work / "generated.jsonl", seed=seed, threads=threads)
     examples = build_examples(mix, receipts, generated, random.Random(seed))
-    adapter = train(examples, Recipe(seed=seed, threads=threads), work / "run")
-    install_adapter(adapter, SHIPPED)
+    typer.echo(train(examples, Recipe(seed=seed, threads=threads), work / "run"))
 
 
 @app.command("see")
@@ -75,10 +77,12 @@ def see_command(
         "build/see"
     ),
     curriculum: Annotated[Path | None, typer.Option(help="A TOML as the shipped one.")] = None,
-    stage: Annotated[str, typer.Option(help="places, reading, fields, or all.")] = "all",
+    stage: Annotated[str, typer.Option(help="places, fields, or all.")] = "all",
     sroie: Annotated[
         Path | None,
-        typer.Option(help="Folder with receipts.jsonl and images; `places` needs none."),
+        typer.Option(
+            help="Folder with receipts.jsonl and images; without it `places` draws everything."
+        ),
     ] = None,
     lines: Annotated[Path, typer.Option(help="What our OCR read on these receipts.")] = Path(
         "build/default/sroie-lines.jsonl"
@@ -99,48 +103,46 @@ def see_command(
     if "places" in wanted:
         from trainer.default_model.vision.places import train_places
 
-        train_places(plan.places, seed=plan.seed, threads=plan.threads, out=work / "places")
-    if sroie is None:
-        return
-    rows = _rows(plan, work, sroie, lines)
-    if "reading" in wanted:
-        from trainer.default_model.vision.field_rows import without_pages
-        from trainer.default_model.vision.reading import train_reading
-
-        train_reading(
-            plan.reading,
+        train_places(
+            plan.places,
             seed=plan.seed,
             threads=plan.threads,
-            sight=sight_of(work / "places"),
-            out=work / "reading",
-            questions=without_pages(rows[0]),
+            out=work / "places",
+            pages=_pages(plan, work, sroie),
         )
-    if "fields" in wanted:
+    if sroie is not None and "fields" in wanted:
         from trainer.default_model.vision.fields import train_fields
-        from trainer.default_model.vision.reader import LEARNED
 
         train_fields(
             plan.fields,
-            rank=plan.reading.rank,
             seed=plan.seed,
             threads=plan.threads,
-            rows=rows,
-            learned=work / "reading" / LEARNED,
+            rows=_rows(plan, work, sroie, lines),
+            sight=sight_of(work / "places"),
             out=work / "fields",
         )
 
 
 def sight_of(places: Path) -> Path:
-    """The file of tower and connector that `reading` begins from: the folder's, or the kept one."""
+    """The file of tower and connector that `fields` begins from: the folder's, or what ships."""
     own = places / WEIGHTS
-    return own if own.exists() else KEPT_SIGHT / WEIGHTS
+    return own if own.exists() else SHIPPED / TOWER / WEIGHTS
+
+
+def _pages(plan: "Curriculum", work: Path, sroie: Path | None) -> "list[ReadPage]":
+    from trainer.default_model.vision.read_characters import read_pages
+
+    if sroie is None:
+        return []
+    files = [sroie / row["image"] for row in read_lines(sroie / "receipts.jsonl")[:_LEARNED]]
+    return read_pages(files, work / "characters.jsonl", threads=plan.threads)
 
 
 def _rows(plan: "Curriculum", work: Path, sroie: Path, lines: Path) -> tuple[Path, Path]:
     from trainer.default_model.sroie import read_receipts
     from trainer.default_model.vision.field_rows import write_rows
 
-    receipts = read_receipts(sroie, lines, split=range(400), threads=plan.threads)
+    receipts = read_receipts(sroie, lines, split=range(_LEARNED), threads=plan.threads)
     return write_rows(plan.fields, receipts, work / "rows", seed=plan.seed, threads=plan.threads)
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 from transformers import TrainingArguments
 
-from trainer.default_model.vision.plan import PlaceSection, ReadingSection
+from trainer.default_model.vision.plan import FieldSection, PlaceSection
 
 
 def stage_arguments(
-    section: PlaceSection | ReadingSection,
+    section: PlaceSection | FieldSection,
     out: Path,
     seed: int,
     *,

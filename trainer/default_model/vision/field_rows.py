@@ -1,8 +1,9 @@
-"""The rows of the third stage: questions about real and generated documents, with their pages.
+"""The rows of the second stage: questions about real and generated documents, with their pages.
 
-    document -> lines and page, the page alone, or the lines alone -> prompt, answer, file
+    document -> its fields, from the lines or from the page alone
+             -> the text of a band of its page
 
-The prompts are those of serving, and pages are kept as large as serving shows them.
+The prompts are those of serving, and pages are kept as serving shows them.
 """
 
 import json
@@ -17,14 +18,14 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
-from extraction.lines import LineReader
+from extraction.lines import Line, LineReader
 from extraction.page_view import PageView
 from extraction.pages import Page, load_pages
 from trainer.default_model.dataset import Asker, Mix
 from trainer.default_model.sroie import ReadReceipt, lines_from
-from trainer.default_model.vision.page_parts import part_of
-from trainer.default_model.vision.pieces import READ, TRANSCRIBE
+from trainer.default_model.vision.bands import band_of
 from trainer.default_model.vision.plan import FieldSection
+from trainer.default_model.vision.tower import SIDE
 from trainer.examples import Example
 from trainer.stage import read_lines, write_lines
 from trainer.synth.document import SyntheticDocument
@@ -35,6 +36,7 @@ from trainer.synth.receipts import make_receipt
 from trainer.synth.vision.paper import ink_on_paper
 from trainer.synth.vision.sheets import letter
 
+READ, TRANSCRIBE = "Read the document and answer with its text.", "Write out the text."
 ROWS, HELD_OUT = "rows.jsonl", "held-out.jsonl"
 _PAGES = "pages"
 _JPEG_QUALITY = 90
@@ -50,10 +52,12 @@ _PLAIN = Mix(0, 0, 0, renamed=0, reasoning=0, entity_tokens=0, transcript=0, mis
 class View(StrEnum):
     """What an example shows of its document: fields are asked, of a part its text."""
 
-    BOTH = "both"
-    ALONE = "alone"
     LINES = "lines"
+    ALONE = "alone"
     PART = "part"
+
+
+_WHOLE = (0, SIDE)  # the band that is the whole page
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,30 +66,37 @@ class Kept:
 
     Attributes:
         folder: gets the rows, the pages' files and what the OCR read.
-        view: how large pages are shown.
+        view: how pages are shown.
     """
 
     folder: Path
     view: PageView
 
-    def row(self, example: Example, view: View, image: Image.Image | None, key: str) -> Any:
+    def row(
+        self,
+        example: Example,
+        view: View,
+        image: Image.Image | None,
+        key: str,
+        band: tuple[int, int] = _WHOLE,
+    ) -> Any:
         """The row as the learning loop has its own, and the page's file."""
         files = []
         if view is not View.LINES and image is not None:
-            files = [str(self._page(image, key, view))]
+            files = [str(self._page(image, key))]
         return {
             **example.as_row(),
             "image_files": files,
+            "band": list(band),
             "view": str(view),
             "source": example.source,
         }
 
-    def _page(self, image: Image.Image, key: str, view: View) -> Path:
-        path = self.folder / _PAGES / f"{key.replace('/', '-')}-{view}.jpg"
+    def _page(self, image: Image.Image, key: str) -> Path:
+        path = self.folder / _PAGES / f"{key.replace('/', '-')}.jpg"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            side = self.view.side([image.size], alone=view is View.ALONE)
-            shown = self.view.fit(image.convert("RGB"), side)
+            shown = self.view.fit(image, self.view.side([image.size], alone=True))
             partial = path.with_suffix(".partial")
             shown.save(partial, "JPEG", quality=_JPEG_QUALITY)
             partial.rename(path)
@@ -120,12 +131,6 @@ def write_rows(
     return learned, held_out
 
 
-def without_pages(rows: Path) -> list[dict[str, Any]]:
-    """The questions of a file of rows that can be answered from lines, as asked without a page."""
-    shown = (View.LINES, View.BOTH)
-    return [{**row, "image_files": []} for row in read_lines(rows) if row["view"] in shown]
-
-
 def _real(
     section: FieldSection, receipts: Sequence[ReadReceipt], kept: Kept, rng: random.Random
 ) -> Iterator[Any]:
@@ -134,10 +139,9 @@ def _real(
         if number % len(receipts) == 0:
             order = rng.sample(range(len(receipts)), len(receipts))
         receipt = receipts[order[number % len(receipts)]]
-        view = _view(section, rng)
-        example = asker.of_sroie(receipt, hidden=view is View.ALONE)
-        image = None if view is View.LINES else _image(receipt)
-        yield kept.row(example, view, image, example.source)
+        for view in (View.LINES, View.ALONE):
+            example = asker.of_sroie(receipt, hidden=view is View.ALONE)
+            yield kept.row(example, view, _image(receipt), example.source)
 
 
 def _image(receipt: ReadReceipt) -> Image.Image | None:
@@ -155,9 +159,9 @@ def _generated(
         document = _drawn(key, kind)
         if index < section.read_documents:
             document = replace(document, lines=reader.read(key, document.image))
-        view = _view(section, rng)
-        example = asker.of_generated(document, hidden=view is View.ALONE)
-        yield kept.row(example, view, document.image, key)
+        for view in (View.LINES, View.ALONE):
+            example = asker.of_generated(document, hidden=view is View.ALONE)
+            yield kept.row(example, view, document.image, key)
 
 
 def _drawn(key: str, kind: str) -> SyntheticDocument:
@@ -191,16 +195,17 @@ def _parts(
         key = f"{seed}/part/{index}"
         if receipts and index % 2:
             receipt = rng.choice(receipts)
-            page, lines = _image(receipt), receipt.transcript
+            key, page = f"sroie/{receipt.id}", _image(receipt)
+            lines: Sequence[Line] = receipt.transcript
         else:
             make = _MAKERS[rng.choice(list(_MAKERS))]
             document = make(random.Random(f"fields/{key}"))
             page, lines = document.image, document.lines
-        part = None if page is None else part_of(page, lines, section.view, rng)
+        part = None if page is None else band_of(page, lines, rng)
         if part is not None:
-            image, text = part
+            band, text = part
             example = Example((("system", READ), ("user", TRANSCRIBE)), text, key)
-            yield kept.row(example, View.PART, image, key)
+            yield kept.row(example, View.PART, page, key, band)
 
 
 def _measured(
@@ -210,9 +215,9 @@ def _measured(
     rng: random.Random,
     seed: int,
 ) -> Iterator[Any]:
-    """Each held-out document in all three ways."""
+    """Each held-out document in both ways."""
     asker = Asker(_PLAIN, rng, section.layout)
-    for view in (View.BOTH, View.ALONE, View.LINES):
+    for view in (View.LINES, View.ALONE):
         for receipt in receipts:
             example = asker.of_sroie(receipt, hidden=view is View.ALONE)
             yield kept.row(example, view, _image(receipt), example.source)
@@ -222,13 +227,6 @@ def _measured(
                 document = _drawn(key, kind)
                 example = asker.of_generated(document, hidden=view is View.ALONE)
                 yield kept.row(example, view, document.image, key)
-
-
-def _view(section: FieldSection, rng: random.Random) -> View:
-    draw = rng.random()
-    if draw < section.alone:
-        return View.ALONE
-    return View.LINES if draw < section.alone + section.lines_only else View.BOTH
 
 
 class _CachedReader:

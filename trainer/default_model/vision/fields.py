@@ -1,95 +1,132 @@
-"""Third stage: fields from lines and page together, from the page alone, from the lines alone.
+"""Second stage: the decoder's adapter learns to answer from what the tower says of a page.
 
-Supervised fine-tuning as the learning loop does it (`trainer.sft`), of the adapter that the second
-stage trained, and of tower and connector with a small rate. Lines are hidden at random, so that the
-model leans on them where they are and still reads where they are not.
+In each step questions about fields from lines alone, so that the adapter does not forget how they
+are answered, one from a page alone, and bands of pages that are written out. Tower and connector
+are held still: their image tokens are characters of the decoder's own since the first stage.
 """
 
 import json
+import math
+import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset, List
-from datasets import Image as ImageColumn
 from PIL import Image
 from safetensors.torch import save_file
+from torch.utils.data import Dataset, SequentialSampler
 from torch.utils.tensorboard import SummaryWriter
-from transformers import TrainerCallback, set_seed
+from transformers import Trainer, TrainerCallback, set_seed
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from trainer.default_model.sight import TOWER
+from trainer.default_model.vision.arguments import stage_arguments
 from trainer.default_model.vision.field_rows import View
 from trainer.default_model.vision.plan import FieldSection
-from trainer.default_model.vision.reader import LEARNED, Reader, autocast
-from trainer.default_model.vision.seeing import load_seeing, save_sight
-from trainer.greedy import answer_greedily
-from trainer.page_size import by_page_size
+from trainer.default_model.vision.questions import Question, question_of
+from trainer.default_model.vision.reader import LEARNED, Reader
+from trainer.default_model.vision.seeing import load_parts, load_seeing, save_sight
 from trainer.policy import ADAPTER, Policy
-from trainer.sft import CompletionTrainer, sft_settings
 from trainer.stage import newest_checkpoint, read_lines
 from trainer.vocabulary import NAME
 
 _MOST_TOKENS = 320  # of an answer that is measured
-_SAID_STEPS = 5
+# Of a question's loss, the mean over its answer's tokens.
+_WEIGHTS = {View.LINES: 0.25, View.ALONE: 0.25, View.PART: 0.5}
 
 
-class _FieldTrainer(CompletionTrainer):
-    """The learning loop's trainer; what it keeps is tower, connector and adapter."""
+class Steps(Dataset[list[tuple[float, Question]]]):
+    """The questions of each step with their weights; the same for the same rows, seed and index.
 
-    def __init__(self, reader: Reader, **kwargs: Any) -> None:
-        self._reader = reader
-        super().__init__(model=reader.model, **kwargs)
+    Args:
+        rows: to learn, of all views; each view's are taken in passes.
+        section: how many of which view make a step.
+        tokenizer: of the decoder.
+        seed: of the order.
+    """
 
-    def compute_loss(self, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """As the parent's, in bfloat16."""
-        with autocast():
-            return super().compute_loss(*args, **kwargs)
+    def __init__(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        section: FieldSection,
+        tokenizer: PreTrainedTokenizerBase,
+        seed: int,
+    ) -> None:
+        self._steps, self._tokenizer, self._seed = section.steps, tokenizer, seed
+        self._rows = {view: [row for row in rows if row["view"] == view] for view in View}
+        self._counts = {
+            View.LINES: section.lines_in_step,
+            View.ALONE: section.alone_in_step,
+            View.PART: section.parts_in_step,
+        }
+
+    def __len__(self) -> int:
+        """How many steps."""
+        return self._steps
+
+    def __getitem__(self, index: int) -> list[tuple[float, Question]]:
+        """One step's."""
+        return [
+            (_WEIGHTS[view], question_of(self._row(view, index * count + number), self._tokenizer))
+            for view, count in self._counts.items()
+            if self._rows[view]
+            for number in range(count)
+        ]
+
+    def _row(self, view: View, number: int) -> Mapping[str, Any]:
+        rows = self._rows[view]
+        one_pass, place = divmod(number, len(rows))
+        order = random.Random(f"{self._seed}/{view}/{one_pass}").sample(rows, len(rows))
+        return order[place]
+
+
+class _StepTrainer(Trainer):  # type: ignore[misc]
+    """The questions of a step one after the other, in the order of the rows."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> SequentialSampler:
+        return SequentialSampler(train_dataset or self.train_dataset)
+
+    def compute_loss(
+        self,
+        model: Reader,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,  # noqa: ARG002 - the trainer's signature
+        num_items_in_batch: torch.Tensor | None = None,  # noqa: ARG002 - as above
+    ) -> torch.Tensor:
+        """Weighted sum over the questions."""
+        losses = [weight * model.loss(question) for weight, question in inputs["questions"]]
+        return torch.stack(losses).sum()
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
-        """What is learned, without the frozen decoder."""
+        """What is learned, without what is held still."""
         folder = Path(output_dir or self.args.output_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(self._reader.learned(), folder / LEARNED)
+        save_file(self.model.learned(), folder / LEARNED)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:  # noqa: ARG002
-        self._reader.load_learned(Path(resume_from_checkpoint) / LEARNED)
-
-
-def make_optimizer(reader: Reader, section: FieldSection) -> torch.optim.Optimizer:
-    """AdamW, with a rate for the adapter and one for tower and connector."""
-    sight = [weight for part in reader.sight() for weight in part.parameters()]
-    return torch.optim.AdamW(
-        [
-            {"params": reader.adapter(), "lr": section.learning_rate},
-            {"params": sight, "lr": section.sight_learning_rate},
-        ],
-        betas=(0.9, 0.98),
-        weight_decay=0.0,
-    )
+        self.model.load_learned(Path(resume_from_checkpoint) / LEARNED)
 
 
 def train_fields(
     section: FieldSection,
     *,
-    rank: int,
     seed: int,
     threads: int,
     rows: tuple[Path, Path],
-    learned: Path,
+    sight: Path,
     out: Path,
     decoder: str = NAME,
 ) -> Path:
-    """Trains adapter, tower and connector on fields; resumable.
+    """Trains the adapter on fields and bands; resumable.
 
     Args:
-        section: how fast, and how the model is asked.
-        rank: of the adapter, as in the second stage.
+        section: how long and how fast, and how the model is asked.
         seed: of the order.
         threads: of torch.
         rows: files of the rows to learn and of those that are measured (`field_rows.write_rows`).
-        learned: what the second stage wrote.
+        sight: tower and connector as the first stage wrote them.
         out: checkpoints, logs, pictures, and at the end `adapter/` and `tower/`.
         decoder: as `load_base` takes it.
 
@@ -99,25 +136,19 @@ def train_fields(
     torch.set_num_threads(threads)
     set_seed(seed)
     model, processor = load_seeing(seed, decoder)
-    reader = Reader(model, rank)
-    reader.load_learned(learned)
-    for part in reader.sight():
-        part.requires_grad_(section.sight_learning_rate > 0)
-    by_page_size(processor)
-    trainer = _FieldTrainer(
-        reader,
-        args=sft_settings(
-            out,
-            batch=section.batch,
-            warmup_steps=section.warmup_steps,
-            logging_steps=_SAID_STEPS,
-            save_steps=section.save_steps,
-            seed=seed,
-        ),
-        train_dataset=_dataset(read_lines(rows[0])),
-        processing_class=processor,
-        optimizers=(make_optimizer(reader, section), None),
-        callbacks=[_Answers(reader, processor, read_lines(rows[1]), section.picture_steps, out)],
+    load_parts(model, sight)
+    model.requires_grad_(requires_grad=False)
+    reader = Reader(model, section.rank, Path(section.adapter) if section.adapter else None)
+    optimizer = torch.optim.AdamW(
+        reader.adapter(), lr=section.learning_rate, betas=(0.9, 0.98), weight_decay=0.0
+    )
+    trainer = _StepTrainer(
+        model=reader,
+        args=stage_arguments(section, out, seed, batch=1, logging_steps=5),
+        train_dataset=Steps(read_lines(rows[0]), section, processor.tokenizer, seed),
+        data_collator=lambda steps: {"questions": steps[0]},
+        optimizers=(optimizer, None),
+        callbacks=[_Answers(processor, read_lines(rows[1]), section.picture_steps, out)],
     )
     trainer.train(resume_from_checkpoint=newest_checkpoint(out))
     reader.model.save_pretrained(out / ADAPTER, save_embedding_layers=False)
@@ -125,32 +156,14 @@ def train_fields(
     return out
 
 
-def _dataset(rows: Sequence[Mapping[str, Any]]) -> Dataset:
-    """What the trainer takes; a page is opened when its turn comes."""
-    listed = [
-        {
-            "prompt": row["prompt"],
-            "completion": row["completion"],
-            "images": row["image_files"],
-        }
-        for row in rows
-    ]
-    return Dataset.from_list(listed).cast_column("images", List(ImageColumn()))
-
-
 class _Answers(TrainerCallback):  # type: ignore[misc]
-    """Answers about held-out documents, by what was shown: figures, texts and pages."""
+    """Asks about documents that are never learned from, and tells how many fields are right."""
 
     def __init__(
-        self,
-        reader: Reader,
-        processor: Any,
-        rows: Sequence[Mapping[str, Any]],
-        every: int,
-        out: Path,
+        self, processor: Any, rows: Sequence[Mapping[str, Any]], every: int, out: Path
     ) -> None:
-        self._reader, self._rows, self._every = reader, rows, every
-        self._policy = Policy(reader.seeing, processor, sees_images=True)
+        self._rows, self._every = rows, every
+        self._tokenizer = processor.tokenizer
         self._folder = out / "pictures"
         self._folder.mkdir(parents=True, exist_ok=True)
         self._board = SummaryWriter(str(self._folder))
@@ -160,40 +173,42 @@ class _Answers(TrainerCallback):  # type: ignore[misc]
         is_last = state.global_step == state.max_steps
         if not self._rows or (state.global_step % self._every and not is_last):
             return
+        reader: Reader = kwargs["model"]
+        ends = Policy(reader.seeing, self._tokenizer, sees_images=True).end_token_ids
         told = []
-        self._reader.eval()
+        reader.eval()
         for view in View:
             rows = [row for row in self._rows if row["view"] == view]
             if rows:
-                share = self._measure(view, rows, state.global_step)
+                share = self._measure(reader, ends, view, rows, state.global_step)
                 told.append(f"{view} {share:.3f}")
-        self._reader.train()
+        reader.train()
         print(f"step {state.global_step}: fields right: {', '.join(told)}", flush=True)
 
-    def _measure(self, view: View, rows: Sequence[Mapping[str, Any]], step: int) -> float:
+    def _measure(
+        self,
+        reader: Reader,
+        ends: Sequence[int],
+        view: View,
+        rows: Sequence[Mapping[str, Any]],
+        step: int,
+    ) -> float:
         shares = []
         for number, row in enumerate(rows):
-            images = [Image.open(path).convert("RGB") for path in row["image_files"]]
-            answer = self._answer(row["prompt"], images)
+            written = reader.write(question_of(row, self._tokenizer), ends, _MOST_TOKENS)
+            answer = str(self._tokenizer.decode(written, skip_special_tokens=True))
             expected = row["completion"][0]["content"]
             shares.append(share_right(expected, answer))
             if number == 0:
                 said = f"{expected}\n\nwas answered\n\n{answer}"
                 self._board.add_text(f"held_out/{view}", said, step)
                 (self._folder / f"{view}.txt").write_text(said + "\n")
-                for image in images:
-                    pixels = np.asarray(image)
+                for file in row["image_files"]:
+                    pixels = np.asarray(Image.open(file).convert("RGB"))
                     self._board.add_image(f"held_out/{view}", pixels, step, dataformats="HWC")
-                    image.save(self._folder / f"{view}.png")
-        share = sum(shares) / len(shares)
+        share = math.fsum(shares) / len(shares)
         self._board.add_scalar(f"held_out/{view}_fields_right", share, step)
         return share
-
-    def _answer(self, prompt: Sequence[Mapping[str, Any]], images: Sequence[Image.Image]) -> str:
-        row = {"prompt": prompt, "images": images}
-        with autocast():
-            (ids,) = answer_greedily(self._policy, self._reader.model, [row], _MOST_TOKENS)
-        return str(self._policy.tokenizer.decode(ids, skip_special_tokens=True))
 
 
 def share_right(expected: str, answer: str) -> float:

@@ -17,90 +17,60 @@ class _Section(BaseModel):
 
 
 class PlaceSection(_Section):
-    """The stage of tower and connector, on drawn tiles of which each is four pieces.
+    """The stage of tower and connector, on windows of 16 x 16 cells.
 
     Attributes:
         steps: optimiser steps.
-        batch: pieces of 256 x 256 pixels in a step, a multiple of four.
+        batch: windows in a step.
         learning_rate: Muon's, of the matrices of the tower's layers; peak, falls as a cosine after
             `warmup_steps`.
-        other_learning_rate: AdamW's, of all else in the tower and of its head, likewise.
-        connector_learning_rate: AdamW's, of the connector, likewise.
-        tower_share: how much of the slope of the tokens' loss reaches the tower. At first it is a
-            hundred times that of the characters, which teach the tower more.
+        other_learning_rate: AdamW's, of all else in the tower and of the connector, likewise.
         blank_weight: of the loss of cells without a character.
-        space_weight: of the loss of places where no token begins.
+        distance_weight: of an image token's distance from its character's embedding, beside the
+            likelihood of the character.
+        measured: real pages that are held out and measured.
         save_steps: steps between checkpoints.
         picture_steps: steps between measurements with pictures and samples in TensorBoard.
     """
 
     steps: int = Field(gt=0)
-    batch: int = Field(gt=0, multiple_of=4)
+    batch: int = Field(gt=0)
     learning_rate: float = Field(gt=0)
     other_learning_rate: float = Field(gt=0)
-    connector_learning_rate: float = Field(gt=0)
-    tower_share: float = Field(ge=0, le=1)
     warmup_steps: int = Field(ge=0)
     blank_weight: float = Field(gt=0, le=1)
-    space_weight: float = Field(gt=0, le=1)
-    save_steps: int = Field(gt=0)
-    picture_steps: int = Field(gt=0)
-
-
-class ReadingSection(_Section):
-    """The stage in which connector and decoder learn to write out what the tower sees.
-
-    Attributes:
-        steps: optimiser steps, each of one kind of image.
-        learning_rate: Muon's, of the decoder's adapter; the tower is held still.
-        connector_learning_rate: AdamW's, of the connector.
-        rank: of the decoder's adapter; alpha is twice the rank.
-        adapter: folder of an adapter that the decoder's begins from; empty for none. One that was
-            trained on text alone knows already how fields are asked and answered.
-        crops: share of steps with images of a few lines.
-        blocks: share of steps with images of one block; whole tiles are the rest.
-        crops_in_step: images of a step of crops.
-        blocks_in_step: images of a step of blocks.
-        tiles_in_step: images of a step of tiles.
-        rehearsed: questions about fields, from lines alone, beside the images of every step; so
-            that the adapter does not forget what it knew.
-    """
-
-    steps: int = Field(gt=0)
-    learning_rate: float = Field(gt=0)
-    connector_learning_rate: float = Field(gt=0)
-    warmup_steps: int = Field(ge=0)
-    rank: int = Field(gt=0)
-    adapter: str
-    crops: float = Field(ge=0, le=1)
-    blocks: float = Field(ge=0, le=1)
-    crops_in_step: int = Field(gt=0)
-    blocks_in_step: int = Field(gt=0)
-    tiles_in_step: int = Field(gt=0)
-    rehearsed: int = Field(ge=0)
+    distance_weight: float = Field(ge=0)
+    measured: int = Field(ge=0)
     save_steps: int = Field(gt=0)
     picture_steps: int = Field(gt=0)
 
 
 class FieldSection(_Section):
-    """The stage in which the model answers with fields, from lines and pages together.
+    """The stage in which the decoder's adapter learns to answer from pages.
 
     Attributes:
-        sroie: examples from real receipts, drawn in whole passes.
-        receipts: generated receipts.
-        passports: generated travel documents.
+        sroie: examples from real receipts, drawn in whole passes; each is asked from its lines and
+            from its page.
+        receipts: generated receipts, likewise.
+        passports: generated travel documents, likewise.
         others: pages that are neither; the answer to every question about them is empty.
-        parts: tiles of real receipts and generated documents, of which the text is asked.
+        parts: bands of pages of real receipts and generated documents, of which the text is asked.
         read_documents: generated documents of each kind that our OCR reads; the lines of the others
             get its typical errors by imitation.
-        alone: share of the examples with the page and without its lines.
-        lines_only: share with the lines and without the page, as a caller's own text.
         layout: how the prompts show where lines stand.
         pages: the view of pages, as a version's card has it; see `extraction.page_view`.
-        batch: examples of a step, one after the other.
-        learning_rate: of the decoder's adapter.
-        sight_learning_rate: of tower and connector; 0 holds them still.
-        measured: documents of each kind that are held out, asked in all three ways, and measured.
+        rank: of the adapter; alpha is twice the rank.
+        adapter: folder of an adapter that it begins from; empty for none. One that was trained on
+            lines alone knows already how fields are asked and answered.
+        steps: optimiser steps.
+        lines_in_step: questions of a step that are answered from lines, so that the adapter does
+            not forget how.
+        alone_in_step: questions that are answered from the page alone.
+        parts_in_step: bands that are written out.
+        learning_rate: of the adapter; peak, falls as a cosine after `warmup_steps`.
+        measured: documents of each kind that are held out, asked in both ways, and measured.
+        save_steps: steps between checkpoints.
+        picture_steps: steps between measurements with pictures and samples in TensorBoard.
     """
 
     sroie: int = Field(ge=0)
@@ -109,13 +79,15 @@ class FieldSection(_Section):
     others: int = Field(ge=0)
     parts: int = Field(ge=0)
     read_documents: int = Field(ge=0)
-    alone: float = Field(ge=0, le=1)
-    lines_only: float = Field(ge=0, le=1)
     layout: Layout
     pages: dict[str, bool | int]
-    batch: int = Field(gt=0)
+    rank: int = Field(gt=0)
+    adapter: str
+    steps: int = Field(gt=0)
+    lines_in_step: int = Field(ge=0)
+    alone_in_step: int = Field(ge=0)
+    parts_in_step: int = Field(ge=0)
     learning_rate: float = Field(gt=0)
-    sight_learning_rate: float = Field(ge=0)
     warmup_steps: int = Field(ge=0)
     measured: int = Field(ge=0)
     save_steps: int = Field(gt=0)
@@ -134,17 +106,16 @@ class FieldSection(_Section):
 
     @property
     def view(self) -> PageView:
-        """How large pages are shown."""
+        """How pages are shown."""
         return PageView.read(self.pages)
 
 
 class Curriculum(_Section):
-    """All stages, in order."""
+    """Both stages, in order."""
 
     seed: int
     threads: int = Field(gt=0)
     places: PlaceSection
-    reading: ReadingSection
     fields: FieldSection
 
 

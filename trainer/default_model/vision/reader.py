@@ -1,8 +1,7 @@
-"""The seeing model while it learns: pieces of any size in, the text that stands on them out."""
+"""The seeing model while it learns to answer: pages, bands of pages, or text alone."""
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
@@ -10,13 +9,11 @@ from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file
 from torch.nn import functional
 from transformers import Idefics3ForConditionalGeneration
-from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from trainer.adapters import WEIGHTS
-from trainer.default_model.vision.pieces import Piece, batch_of
-from trainer.default_model.vision.quarters import normalised
+from trainer.default_model.vision.questions import Question
 from trainer.default_model.vision.seeing import connect
-from trainer.default_model.vision.tower import PATCH, encode_window
+from trainer.default_model.vision.tower import encode_window, normalised
 
 TARGETS = r".*text_model.*\.(q|k|v|o|gate|up|down)_proj"
 LEARNED = "learned.safetensors"
@@ -32,9 +29,9 @@ def autocast() -> torch.autocast:
 
 
 class Reader(torch.nn.Module):
-    """The seeing model, fed with pieces of any size.
+    """The seeing model, fed with bands of any height. Tower and connector are held still.
 
-    The adapter, tower and connector are in float32, the frozen decoder in bfloat16.
+    The adapter is in float32 as tower and connector are, the frozen decoder in bfloat16.
 
     Args:
         model: decoder, tower, connector.
@@ -60,14 +57,8 @@ class Reader(torch.nn.Module):
                 # Autocast rounds what goes in; to cast it to float32 before is lost work.
                 module.cast_input_dtype_enabled = False
         self.seeing: Idefics3ForConditionalGeneration = self.model.get_base_model()
-        for part in self.sight():
-            part.requires_grad_()
         if start is not None:
             self._begin_from(start)
-
-    def sight(self) -> tuple[torch.nn.Module, torch.nn.Module]:
-        """Tower and connector."""
-        return self.seeing.model.vision_model, self.seeing.model.connector
 
     def adapter(self) -> list[torch.nn.Parameter]:
         """The matrices of the decoder's adapter."""
@@ -84,30 +75,31 @@ class Reader(torch.nn.Module):
                 weight.copy_(stored[name])
 
     def embed(
-        self, pixels: torch.Tensor | None, places: torch.Tensor | None, ids: torch.Tensor
+        self, ids: torch.Tensor, pixels: torch.Tensor | None, places: torch.Tensor | None
     ) -> torch.Tensor:
-        """The decoder's input [n, tokens, width] of pieces and their chats, or of chats alone."""
+        """The decoder's input [1, tokens, width] of a chat, with its page or without.
+
+        Args:
+            ids: [1, tokens].
+            pixels: uint8 [1, height, width] of a page or a band of it.
+            places: [1, cells], their positions in the page.
+        """
         core = self.seeing.model
+        words: torch.Tensor = core.text_model.get_input_embeddings()(ids)
         if pixels is None or places is None:
-            words: torch.Tensor = core.text_model.get_input_embeddings()(ids)
             return words
-        height, width = (edge // PATCH for edge in pixels.shape[1:])
-        moving = core.vision_model.embeddings.patch_embedding.weight.requires_grad
-        with torch.set_grad_enabled(moving and torch.is_grad_enabled()):
+        with torch.no_grad():
             hidden = encode_window(core.vision_model, normalised(pixels), places)
-        tokens = connect(core.connector, hidden, height, width)
-        embedded = core.text_model.get_input_embeddings()(ids)
+            said = connect(core.connector, hidden)
         mask = (ids == self.image_token_id)[:, :, None]
-        merged: torch.Tensor = embedded.masked_scatter(mask, tokens.to(embedded.dtype))
-        return merged
+        return words.masked_scatter(mask, said.to(words.dtype))
 
     def learned(self) -> dict[str, torch.Tensor]:
-        """Tower, connector and adapter, by their names."""
-        kept = ("vision_model.", "connector.", "lora_")
+        """The adapter, by its names."""
         return {
             name: weight.detach().contiguous()
             for name, weight in self.named_parameters()
-            if any(part in name for part in kept)
+            if "lora_" in name
         }
 
     def load_learned(self, file: Path) -> None:
@@ -117,50 +109,36 @@ class Reader(torch.nn.Module):
             for name, weight in self.learned().items():
                 weight.copy_(stored[name])
 
-    def write_out(self, piece: Piece, tokenizer: PreTrainedTokenizerBase, most: int = 400) -> str:
-        """The text of a piece, greedily; at most so many tokens."""
+    def write(self, question: Question, ends: Collection[int], most: int) -> list[int]:
+        """The tokens of an answer, greedily; at most so many, and none of those that end it."""
         core = self.seeing.model.text_model
-        batch = batch_of([piece], tokenizer)
-        prompt = batch["ids"][:, : batch["spans"][0][0]]
         written: list[int] = []
         with torch.no_grad(), autocast():
-            embedded = self.embed(batch["pixels"], batch["places"], prompt)
+            embedded = self.embed(question.prompt, question.pixels, question.places)
             cache = None
             while len(written) < most:
                 out = core(inputs_embeds=embedded, past_key_values=cache, use_cache=True)
                 cache = out.past_key_values
                 token = int(self.seeing.lm_head(out.last_hidden_state[0, -1]).argmax())
-                if token == tokenizer.eos_token_id:
+                if token in ends:
                     break
                 written.append(token)
                 embedded = core.get_input_embeddings()(torch.tensor([[token]]))
-        return str(tokenizer.decode(written))
+        return written
 
-    def forward(
-        self,
-        ids: torch.Tensor,
-        spans: Sequence[tuple[int, int]],
-        pixels: torch.Tensor | None = None,
-        places: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Logits of the answers' tokens alone, and the tokens: [answers' tokens, ...].
-
-        What fills a row up stands behind its answer, where no token of the answer sees it.
-        """
+    def forward(self, question: Question) -> torch.Tensor:
+        """Logits of the answer's tokens alone: [tokens, vocabulary]."""
+        core = self.seeing.model.text_model
         with autocast():
-            embedded = self.embed(pixels, places, ids)
-            hidden = self.seeing.model.text_model(
-                inputs_embeds=embedded, use_cache=False
-            ).last_hidden_state
-            wanted = [hidden[row, begin - 1 : end - 1] for row, (begin, end) in enumerate(spans)]
-            logits = self.seeing.lm_head(torch.cat(wanted))
-        tokens = torch.cat([ids[row, begin:end] for row, (begin, end) in enumerate(spans)])
-        return logits, tokens
+            asked = self.embed(question.prompt, question.pixels, question.places)
+            told = core.get_input_embeddings()(question.answer[:, :-1])
+            out = core(inputs_embeds=torch.cat([asked, told], dim=1), use_cache=False)
+            logits: torch.Tensor = self.seeing.lm_head(out.last_hidden_state[0, -question.length :])
+        return logits
 
-    def loss(self, **batch: Any) -> tuple[torch.Tensor, int]:
-        """Sum of the negative log-likelihoods of the answers' tokens, and their count."""
-        logits, tokens = self(**batch)
-        return functional.cross_entropy(logits.float(), tokens, reduction="sum"), len(tokens)
+    def loss(self, question: Question) -> torch.Tensor:
+        """Mean of the negative log-likelihoods of the answer's tokens."""
+        return functional.cross_entropy(self(question).float(), question.answer[0])
 
 
 def _own_name(stored: str) -> str:

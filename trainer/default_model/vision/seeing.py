@@ -22,9 +22,7 @@ from trainer.default_model.vision.tower import FOLD, SIDE, TILE, build_tower, to
 from trainer.vocabulary import NAME
 
 IMAGE, AROUND, WHOLE = "<image>", "<fake_token_around_image>", "<global-img>"
-TILE_TOKENS = (SIDE // FOLD) ** 2
-_MOST_TILES = 4  # along one edge of a page that is cut up
-_PAGE_EDGE = 2 * TILE
+TILE_TOKENS = SIDE**2
 # The decoder's own chat format, for parts as well as for plain text. A page stands straight before
 # the text, without a line feed: as TRL puts it in training and vLLM in serving.
 _TEMPLATE = (
@@ -42,10 +40,8 @@ _TEMPLATE = (
 
 
 def image_tokens() -> tuple[str, ...]:
-    """The tokens that frame an image's tiles."""
-    places = range(1, _MOST_TILES + 1)
-    tiles = tuple(f"<row_{row}_col_{column}>" for row in places for column in places)
-    return (IMAGE, AROUND, WHOLE, "<end_of_utterance>", *tiles)
+    """The tokens that frame an image."""
+    return (IMAGE, AROUND, WHOLE, "<end_of_utterance>")
 
 
 def load_seeing(
@@ -96,13 +92,13 @@ def _ends_of(decoder: LlamaForCausalLM, tokenizer: PreTrainedTokenizerBase) -> G
 
 
 def processor_of(tokenizer: PreTrainedTokenizerBase) -> Idefics3Processor:
-    """Cuts pages into tiles and writes their tokens into a prompt.
+    """Makes a tile of a page and writes its tokens into a prompt.
 
     Changes the tokenizer's chat template to one that takes pages; of text it makes the same.
     """
     tokenizer.chat_template = _TEMPLATE
     images = Idefics3ImageProcessorPil(
-        size={"longest_edge": _PAGE_EDGE}, max_image_size={"longest_edge": TILE}
+        size={"longest_edge": TILE}, max_image_size={"longest_edge": TILE}
     )
     return Idefics3Processor(images, tokenizer, image_seq_len=TILE_TOKENS, chat_template=_TEMPLATE)
 
@@ -149,25 +145,7 @@ def load_sight(folder: Path) -> tuple[Idefics3ForConditionalGeneration, Idefics3
     return model, processor
 
 
-def fold(hidden: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Pixel shuffle of a grid that need not be square, as the connector does it for a square one.
-
-    Args:
-        hidden: [batch, height * width, n] of patches, row by row.
-        height: patches, a multiple of 2.
-        width: as height.
-
-    Returns:
-        [batch, height * width / 4, 4 n].
-    """
-    batch, _, wide = hidden.shape
-    squares = hidden.view(batch, height // FOLD, FOLD, width // FOLD, FOLD, wide)
-    return squares.permute(0, 1, 3, 2, 4, 5).reshape(batch, -1, FOLD * FOLD * wide)
-
-
-def connect(
-    connector: Idefics3Connector, hidden: torch.Tensor, height: int, width: int
-) -> torch.Tensor:
-    """The decoder's tokens of a piece of a page: [batch, height * width / 4, decoder's width]."""
-    tokens: torch.Tensor = connector.modality_projection(fold(hidden, height, width))
+def connect(connector: Idefics3Connector, hidden: torch.Tensor) -> torch.Tensor:
+    """The decoder's tokens of patches: [batch, patches, decoder's width]."""
+    tokens: torch.Tensor = connector.modality_projection(hidden)
     return tokens

@@ -1,10 +1,10 @@
 """The vision tower and its connector: the shape of SmolVLM's (Idefics3), small enough to ship.
 
-A page is cut into square tiles of 512 pixels, a tile into patches of 16. The tower turns a patch
-into 256 numbers; the connector folds each square of 2 x 2 patches into one token of the decoder
-(pixel shuffle), so that a tile costs 256 tokens and a token sees 32 x 32 pixels: a few characters.
-SmolVLM folds 4 x 4; a token would then hold some twenty characters of several lines, which a tower
-of this size does not learn on two cores.
+A page is one square tile of 1,536 pixels, and a patch of 32 x 32 is one cell of its grid of
+characters (`grid.py`). The tower turns a patch into 256 numbers, the connector these into one token
+of the decoder: 2,304 tokens a page, each about one character, in the order of reading. SmolVLM
+folds 4 x 4 patches into a token, which then holds some twenty characters of several lines: nothing
+that a tower of this size learns on two cores.
 """
 
 import math
@@ -13,14 +13,15 @@ import torch
 from transformers import Idefics3VisionConfig
 from transformers.models.idefics3.modeling_idefics3 import Idefics3VisionTransformer
 
-TILE, PATCH, FOLD = 512, 16, 2
+TILE, PATCH = 1536, 32
+FOLD = 1  # patches along the edge of what the connector makes one token of
 SIDE = TILE // PATCH  # patches along a tile's edge
 HIDDEN, LAYERS, HEADS = 256, 8, 4
-_BASE = 100.0  # of the sinusoids: positions run to 32, not to the thousands of a text
+_BASE = 100.0  # of the sinusoids: positions run to 48, not to the thousands of a text
 
 
 def tower_config() -> Idefics3VisionConfig:
-    """7 million parameters, 14 MB in bfloat16."""
+    """8 million parameters, 16 MB in bfloat16."""
     return Idefics3VisionConfig(
         hidden_size=HIDDEN,
         intermediate_size=4 * HIDDEN,
@@ -61,7 +62,7 @@ def encode_window(
     """The tower on pieces of tiles, at the positions where the pieces lie.
 
     Attention grows with the square of the patches, and characters are read from what is near: a
-    quarter of a tile costs an eighth of it and teaches as much for each patch.
+    ninth of a page costs less than a ninth of its time and teaches as much for each patch.
 
     Args:
         tower: the tower.
@@ -76,3 +77,8 @@ def encode_window(
     hidden = tower.encoder(inputs_embeds=embedded, attention_mask=None).last_hidden_state
     normalised: torch.Tensor = tower.post_layernorm(hidden)
     return normalised
+
+
+def normalised(pixels: torch.Tensor) -> torch.Tensor:
+    """Grey bytes [batch, height, width] -> [batch, 3, height, width] in -1..1, as the processor."""
+    return (pixels.float() / 127.5 - 1.0)[:, None].expand(-1, 3, -1, -1)
