@@ -25,7 +25,7 @@ def test_a_band_asks_for_the_lines_whose_middle_it_shows() -> None:
     boxes = [Box(0.2, top / 20, 0.8, top / 20 + 0.02) for top in range(2, 19)]
     page, lines = page_with(boxes, (500, 1000))
     part, asked = written_part(page), set()
-    for seed in range(30):
+    for seed in range(80):
         found = band_of(page, lines, random.Random(seed))
         assert found is not None
         (first, count), text = found

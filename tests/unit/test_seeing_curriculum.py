@@ -12,13 +12,14 @@ from torch.nn import functional
 
 from tests.factories_lines import page_of
 from tests.factories_seeing import write_decoder, write_trained
+from trainer.base_model import read_tokenizer
 from trainer.default_model.sight import TOWER
 from trainer.default_model.sroie import ReadReceipt
 from trainer.default_model.vision import fields
 from trainer.default_model.vision.field_rows import View, write_rows
 from trainer.default_model.vision.fields import Steps, share_right, train_fields
 from trainer.default_model.vision.plan import load_curriculum
-from trainer.default_model.vision.questions import question_of
+from trainer.default_model.vision.questions import question_of, spelled
 from trainer.default_model.vision.reader import LEARNED, Reader, autocast
 from trainer.default_model.vision.seeing import load_seeing, save_parts
 from trainer.default_model.vision.tower import SIDE, TILE
@@ -118,14 +119,16 @@ def test_each_step_asks_so_many_of_each_view_in_passes(
 ) -> None:
     tokenizer = load_seeing(1, decoder)[1].tokenizer
     section = FIELDS.model_copy(update={"lines_in_step": 2})
-    steps = Steps(read_lines(rows[0]), section, tokenizer, 3)
+    learned = read_lines(rows[0])
+    for number, row in enumerate(learned):
+        row["prompt"][0]["content"] = f"row {number}"
+    steps = Steps(learned, section, tokenizer, 3)
     assert len(steps) == 3
     first = steps[0]
-    assert [weight for weight, _ in first] == [0.25, 0.25, 0.25, 0.5]
-    assert [question.pixels is None for _, question in first] == [True, True, False, False]
-    texts = {tokenizer.decode(question.prompt[0]) for _, question in first[:2]}
+    assert [question.pixels is None for question in first] == [True, True, False, False]
+    texts = {tokenizer.decode(question.prompt[0]) for question in first[:2]}
     assert len(texts) == 2, "a pass takes each row once"
-    assert torch.equal(steps[0][0][1].prompt, first[0][1].prompt)
+    assert torch.equal(steps[0][0].prompt, first[0].prompt)
 
 
 def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
@@ -229,3 +232,24 @@ def test_the_share_of_fields_that_are_right(answer: str, share: float) -> None:
 
 def test_nothing_invented_about_a_page_with_nothing_is_right() -> None:
     assert (share_right("{}", "{}"), share_right("{}", '{"a":"1"}')) == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "in_one_token_each"),
+    [
+        ('{"a":"X Y","b":{"c":"12"},"d":null}', ["X Y", "12"]),
+        ('{"a":"say \\"x\\""}', ['say \\"x\\"']),
+        ("<surname>KIM</surname><sex>F</sex>", ["KIM", "F"]),
+        ('<think>a is in "A".</think>{"a":"A"}', ["A"]),
+        ("{}", []),
+    ],
+)
+def test_what_is_read_from_a_page_is_spelled_out(text: str, in_one_token_each: list[str]) -> None:
+    tokenizer = read_tokenizer()
+    ids = spelled(text, tokenizer, whole=False)
+    assert tokenizer.decode(ids) == text
+    told = [tokenizer.decode([token]) for token in ids]
+    for value in in_one_token_each:
+        assert any(told[at : at + len(value)] == list(value) for at in range(len(told)))
+    everything = spelled(text, tokenizer, whole=True)
+    assert [tokenizer.decode([token]) for token in everything] == list(text)

@@ -10,8 +10,8 @@ import torch
 from PIL import Image, ImageDraw
 
 from tests.factories_seeing import write_decoder
-from trainer.default_model.__main__ import SHIPPED, sight_of
-from trainer.default_model.sight import TOWER, WEIGHTS
+from trainer.default_model.__main__ import sight_of
+from trainer.default_model.sight import WEIGHTS
 from trainer.default_model.vision import read_characters
 from trainer.default_model.vision.grid import CHARACTERS, UNKNOWN, grid_text
 from trainer.default_model.vision.places import PlaceReader, make_optimizer, measure, train_places
@@ -195,7 +195,8 @@ def test_a_stopped_run_goes_on(decoder: str, tmp_path: Path) -> None:
     file = train_places(section, out=out, **how)
     assert file.name == WEIGHTS
     assert (out / "checkpoint-2").is_dir()
-    assert Image.open(out / "pictures" / "latest.png").width > 2 * WINDOW * PATCH
+    with Image.open(out / "pictures" / "latest.png") as picture:
+        assert picture.width > 2 * WINDOW * PATCH
     began = train_places(section, out=tmp_path / "other", start=file, **how)
     load_parts(load_seeing(1, decoder)[0], began)
 
@@ -224,7 +225,8 @@ def test_the_ocr_says_where_characters_stand_once(
 
 def test_fields_begin_from_the_newest_sight(tmp_path: Path) -> None:
     kept = sight_of(tmp_path)
-    assert kept == SHIPPED / TOWER / WEIGHTS
+    assert kept.is_file(), "it is kept with the code"
+    load_parts(load_seeing(1)[0], kept)
     own = tmp_path / kept.name
     own.write_bytes(b"newer")
     assert sight_of(tmp_path) == own

@@ -1,9 +1,9 @@
 """`python -m trainer.default_model assemble|see|install|train`: put the default model together.
 
 `assemble` merges what ships in `models/default` into the base model and is what a user needs. `see`
-trains it further or anew, from pages that are drawn on the way and from real receipts; `install`
-ships what came out. `train` makes an adapter that reads through lines alone, which `see` can begin
-from. The model card says how long each takes.
+trains a model that sees anew, from pages that are drawn on the way and from real receipts, and
+`install` ships it. `train` makes the adapter of a model that reads through lines alone. The model
+card says how long each takes.
 """
 
 import logging
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainer.default_model.assemble import assemble, install_seeing, version_of
-from trainer.default_model.sight import TOWER, WEIGHTS
+from trainer.default_model.assemble import assemble, install_adapter, install_seeing, version_of
+from trainer.default_model.sight import TOWER, WEIGHTS, is_sight
 from trainer.stage import read_lines
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _STAGES = ("places", "fields")
 SHIPPED = Path("models/default")
+KEPT_SIGHT = Path("models/sight")  # what stage `places` came to, for the stage after it
 _LEARNED = 400  # of the real receipts; the others are for measuring
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -55,9 +56,10 @@ def train_command(
 ) -> None:
     """Train an adapter for lines alone; a run that was stopped goes on from its newest checkpoint.
 
-    It lies in the work folder's `run/adapter`. To begin the seeing model from nothing, name that
-    folder as `adapter` in the curriculum's `[fields]`.
+    It takes the shipped one's place, unless that belongs to a model that sees.
     """
+    if is_sight(SHIPPED / TOWER):
+        raise typer.BadParameter(f"{SHIPPED} holds a model that sees; use `see`")
     from trainer.default_model.dataset import Mix, build_examples, generate
     from trainer.default_model.sroie import read_receipts
     from trainer.default_model.train import Recipe, train
@@ -68,7 +70,8 @@ def train_command(
     )
     generated = generate(mix, work / "generated.jsonl", seed=seed, threads=threads)
     examples = build_examples(mix, receipts, generated, random.Random(seed))
-    typer.echo(train(examples, Recipe(seed=seed, threads=threads), work / "run"))
+    adapter = train(examples, Recipe(seed=seed, threads=threads), work / "run")
+    install_adapter(adapter, SHIPPED)
 
 
 @app.command("see")
@@ -124,9 +127,9 @@ def see_command(
 
 
 def sight_of(places: Path) -> Path:
-    """The file of tower and connector that `fields` begins from: the folder's, or what ships."""
+    """The file of tower and connector that `fields` begins from: the folder's, or the kept one."""
     own = places / WEIGHTS
-    return own if own.exists() else SHIPPED / TOWER / WEIGHTS
+    return own if own.exists() else KEPT_SIGHT / WEIGHTS
 
 
 def _pages(plan: "Curriculum", work: Path, sroie: Path | None) -> "list[ReadPage]":

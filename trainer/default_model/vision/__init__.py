@@ -21,11 +21,16 @@ from bands of pages that it writes out (`bands.py`), and from fields, asked as i
 (`field_rows.py`, `fields.py`). Its adapter goes on from the one that reads lines, which it
 rehearses in every step; the tower is held still.
 
+What is read from a page is answered character by character, in the tokens that the page has
+(`questions.py`).
+
 Beside lines no page is shown: they say the same in a tenth of the tokens, and a receipt that is
 read from both would take twice as long.
 
 The stages are sections of `curriculum.toml`. Each is stopped at any time and goes on from its
 newest checkpoint; progress, figures on held-out pages and pictures are in TensorBoard under the
-work folder. What comes out of `fields` ships with `python -m trainer.default_model install`, and
-not before: a model that answers worse than the one that ships is no default model.
+work folder. What `places` came to is kept in `models/sight`: where a work folder has no tower of
+its own, `fields` begins from that one. What comes out of `fields` ships with
+`python -m trainer.default_model install`, and not before: a model that answers worse than the one
+that ships is no default model.
 """

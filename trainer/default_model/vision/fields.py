@@ -33,12 +33,10 @@ from trainer.stage import newest_checkpoint, read_lines
 from trainer.vocabulary import NAME
 
 _MOST_TOKENS = 320  # of an answer that is measured
-# Of a question's loss, the mean over its answer's tokens.
-_WEIGHTS = {View.LINES: 0.25, View.ALONE: 0.25, View.PART: 0.5}
 
 
-class Steps(Dataset[list[tuple[float, Question]]]):
-    """The questions of each step with their weights; the same for the same rows, seed and index.
+class Steps(Dataset[list[Question]]):
+    """The questions of each step; the same for the same rows, seed and index.
 
     Args:
         rows: to learn, of all views; each view's are taken in passes.
@@ -66,10 +64,10 @@ class Steps(Dataset[list[tuple[float, Question]]]):
         """How many steps."""
         return self._steps
 
-    def __getitem__(self, index: int) -> list[tuple[float, Question]]:
+    def __getitem__(self, index: int) -> list[Question]:
         """One step's."""
         return [
-            (_WEIGHTS[view], question_of(self._row(view, index * count + number), self._tokenizer))
+            question_of(self._row(view, index * count + number), self._tokenizer)
             for view, count in self._counts.items()
             if self._rows[view]
             for number in range(count)
@@ -95,9 +93,8 @@ class _StepTrainer(Trainer):  # type: ignore[misc]
         return_outputs: bool = False,  # noqa: ARG002 - the trainer's signature
         num_items_in_batch: torch.Tensor | None = None,  # noqa: ARG002 - as above
     ) -> torch.Tensor:
-        """Weighted sum over the questions."""
-        losses = [weight * model.loss(question) for weight, question in inputs["questions"]]
-        return torch.stack(losses).sum()
+        """Mean over the questions."""
+        return torch.stack([model.loss(question) for question in inputs["questions"]]).mean()
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """What is learned, without what is held still."""

@@ -1,5 +1,10 @@
-"""A row as the reader takes it: the prompt's tokens, the page's pixels, the answer's tokens."""
+"""A row as the reader takes it: the prompt's tokens, the page's pixels, the answer's tokens.
 
+What is read from a page is answered as the page says it, character by character: copying a token
+is what every decoder knows, putting words together from letters is not. The text is the same.
+"""
+
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +17,11 @@ from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from trainer.default_model.vision.seeing import AROUND, IMAGE, WHOLE
 from trainer.default_model.vision.tower import PATCH, SIDE
+
+# JSON's strings with what follows them, and the texts of entities.
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?')
+_ENTITY = re.compile(r">([^<>]+)</")
+_THOUGHT_ENDS = "</think>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +54,53 @@ def question_of(row: Mapping[str, Any], tokenizer: PreTrainedTokenizerBase) -> Q
             none, and `band`: first row and number of rows of its cells that are shown.
         tokenizer: of the decoder.
     """
-    answer = tokenizer(row["completion"][0]["content"], add_special_tokens=False)["input_ids"]
-    told = torch.tensor([[*answer, tokenizer.eos_token_id]])
+    text = row["completion"][0]["content"]
     if not row["image_files"]:
-        return Question(_prompt(row["prompt"], 0, tokenizer), told)
+        return Question(
+            _prompt(row["prompt"], 0, tokenizer), _answer(_ids(text, tokenizer), tokenizer)
+        )
+    told = spelled(text, tokenizer, whole=row["view"] == "part")
     first, count = row["band"]
     page = np.array(Image.open(Path(row["image_files"][0])).convert("L"))
     pixels = page[first * PATCH : (first + count) * PATCH]
     places = torch.arange(first * SIDE, (first + count) * SIDE)
     prompt = _prompt(row["prompt"], len(places), tokenizer)
-    return Question(prompt, told, torch.from_numpy(pixels)[None], places[None])
+    return Question(prompt, _answer(told, tokenizer), torch.from_numpy(pixels)[None], places[None])
+
+
+def spelled(text: str, tokenizer: PreTrainedTokenizerBase, *, whole: bool) -> list[int]:
+    """The tokens of an answer whose values are spelled out, character by character.
+
+    Args:
+        text: JSON, entities, or plain text.
+        tokenizer: of the decoder.
+        whole: whether it is plain text, of which everything is spelled out.
+    """
+    ids: list[int] = []
+    at = 0
+    for begin, end in [(0, len(text))] if whole else _values(text):
+        ids += _ids(text[at:begin], tokenizer)
+        for character in text[begin:end]:
+            ids += _ids(character, tokenizer)
+        at = end
+    return ids + _ids(text[at:], tokenizer)
+
+
+def _values(text: str) -> list[tuple[int, int]]:
+    """Where the values of an answer stand; a thought before it is none."""
+    begin = text.find(_THOUGHT_ENDS) + len(_THOUGHT_ENDS) if _THOUGHT_ENDS in text else 0
+    if text.startswith("<", begin):
+        return [found.span(1) for found in _ENTITY.finditer(text, begin)]
+    return [found.span(1) for found in _STRING.finditer(text, begin) if found[2] is None]
+
+
+def _ids(text: str, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def _answer(ids: list[int], tokenizer: PreTrainedTokenizerBase) -> torch.Tensor:
+    return torch.tensor([[*ids, tokenizer.eos_token_id]])
 
 
 def _prompt(chat: Any, cells: int, tokenizer: PreTrainedTokenizerBase) -> torch.Tensor:
