@@ -1,4 +1,4 @@
-"""The stage of fields: questions, losses, stops and new starts, on a tiny decoder."""
+"""The stages of the adapter: questions, losses, stops and new starts, on a tiny decoder."""
 
 import json
 from pathlib import Path
@@ -13,11 +13,12 @@ from torch.nn import functional
 from tests.factories_lines import page_of
 from tests.factories_seeing import write_decoder, write_trained
 from trainer.base_model import read_tokenizer
+from trainer.default_model.__main__ import SHIPPED, adapter_before
 from trainer.default_model.sight import TOWER
 from trainer.default_model.sroie import ReadReceipt
-from trainer.default_model.vision import fields
+from trainer.default_model.vision import answers
+from trainer.default_model.vision.answers import Steps, share_right, train_answers
 from trainer.default_model.vision.field_rows import View, write_rows
-from trainer.default_model.vision.fields import Steps, share_right, train_fields
 from trainer.default_model.vision.plan import load_curriculum
 from trainer.default_model.vision.questions import question_of, spelled
 from trainer.default_model.vision.reader import LEARNED, Reader, autocast
@@ -26,11 +27,16 @@ from trainer.default_model.vision.tower import SIDE, TILE
 from trainer.stage import read_lines
 
 PLAN = load_curriculum()
-FIELDS = PLAN.fields.model_copy(
+DOCUMENTS = PLAN.documents.model_copy(
     update={
         "sroie": 2, "receipts": 0, "passports": 0, "others": 0, "parts": 2, "read_documents": 0,
-        "rank": 2, "adapter": "", "steps": 3, "lines_in_step": 1, "alone_in_step": 1,
-        "parts_in_step": 1, "measured": 1, "warmup_steps": 1, "save_steps": 1, "picture_steps": 3,
+        "measured": 1,
+    }
+)  # fmt: skip
+FIELDS = PLAN.fields.model_copy(
+    update={
+        "rank": 2, "steps": 3, "lines_in_step": 1, "alone_in_step": 1, "parts_in_step": 1,
+        "warmup_steps": 1, "save_steps": 1, "picture_steps": 3,
     }
 )  # fmt: skip
 
@@ -56,7 +62,7 @@ def receipts(folder: Path) -> list[ReadReceipt]:
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("rows")
-    return write_rows(FIELDS, receipts(folder), folder / "rows", seed=2, threads=1)
+    return write_rows(DOCUMENTS, receipts(folder), folder / "rows", seed=2, threads=1)
 
 
 def test_a_question_without_a_page_is_what_the_whole_model_computes(
@@ -139,8 +145,9 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def train(out: Path) -> dict[str, torch.Tensor]:
-        train_fields(
-            FIELDS, seed=2, threads=1, rows=rows, sight=sight, out=out, decoder=decoder
+        train_answers(
+            FIELDS, seed=2, threads=1, rows=rows, start=None, tower=sight,
+            sight=DOCUMENTS.sight, out=out, decoder=decoder,
         )  # fmt: skip
         return load_file(out / "checkpoint-3" / LEARNED)
 
@@ -153,8 +160,8 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
     assert all("text_model" in name for name in stored)
     assert "was answered" in (tmp_path / "whole" / "pictures" / "alone.txt").read_text()
     card = json.loads((tmp_path / "whole" / TOWER / "tower.json").read_text())
-    assert (card["layout"], card["pages"]) == ("rows", PLAN.fields.pages)
-    compute = fields._StepTrainer.compute_loss
+    assert (card["layout"], card["pages"]) == ("rows", DOCUMENTS.pages)
+    compute = answers._StepTrainer.compute_loss
     count = 0
 
     def stopping(self: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
@@ -165,7 +172,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
         return compute(self, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fields._StepTrainer, "compute_loss", stopping)
+        patch.setattr(answers._StepTrainer, "compute_loss", stopping)
         with pytest.raises(KeyboardInterrupt):
             train(tmp_path / "stopped")
     resumed = train(tmp_path / "stopped")
@@ -188,7 +195,7 @@ def test_an_adapter_for_lines_alone_is_gone_on_with(decoder: str, tmp_path: Path
 
 def test_rows_show_lines_or_pages(tmp_path: Path) -> None:
     counts = {"sroie": 4, "receipts": 1, "passports": 1, "others": 2, "parts": 4, "measured": 1}
-    section = FIELDS.model_copy(update=counts)
+    section = DOCUMENTS.model_copy(update=counts)
     given = receipts(tmp_path)
     learned, held_out = write_rows(section, given, tmp_path / "rows", seed=2, threads=1)
     rows = read_lines(learned)
@@ -253,3 +260,11 @@ def test_what_is_read_from_a_page_is_spelled_out(text: str, in_one_token_each: l
         assert any(told[at : at + len(value)] == list(value) for at in range(len(told)))
     everything = spelled(text, tokenizer, whole=True)
     assert [tokenizer.decode([token]) for token in everything] == list(text)
+
+
+def test_a_stage_goes_on_from_the_one_before(tmp_path: Path) -> None:
+    assert adapter_before("bands", tmp_path) == SHIPPED
+    assert adapter_before("fields", tmp_path) == SHIPPED
+    (tmp_path / "bands" / "adapter").mkdir(parents=True)
+    assert adapter_before("fields", tmp_path) == tmp_path / "bands" / "adapter"
+    assert adapter_before("bands", tmp_path) == SHIPPED

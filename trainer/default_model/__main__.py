@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from trainer.default_model.vision.plan import Curriculum
     from trainer.default_model.vision.read_characters import ReadPage
 
-_STAGES = ("places", "fields")
+_STAGES = ("places", "bands", "fields")
 SHIPPED = Path("models/default")
 KEPT_SIGHT = Path("models/sight")  # what stage `places` came to, for the stage after it
 _LEARNED = 400  # of the real receipts; the others are for measuring
@@ -80,7 +80,7 @@ def see_command(
         "build/see"
     ),
     curriculum: Annotated[Path | None, typer.Option(help="A TOML as the shipped one.")] = None,
-    stage: Annotated[str, typer.Option(help="places, fields, or all.")] = "all",
+    stage: Annotated[str, typer.Option(help="places, bands, fields, or all.")] = "all",
     sroie: Annotated[
         Path | None,
         typer.Option(
@@ -113,21 +113,37 @@ def see_command(
             out=work / "places",
             pages=_pages(plan, work, sroie),
         )
-    if sroie is not None and "fields" in wanted:
-        from trainer.default_model.vision.fields import train_fields
+    for name in wanted:
+        if sroie is not None and name != "places":
+            _train_answers(name, plan, work, _rows(plan, work, sroie, lines))
 
-        train_fields(
-            plan.fields,
-            seed=plan.seed,
-            threads=plan.threads,
-            rows=_rows(plan, work, sroie, lines),
-            sight=sight_of(work / "places"),
-            out=work / "fields",
-        )
+
+def _train_answers(stage: str, plan: "Curriculum", work: Path, rows: tuple[Path, Path]) -> None:
+    from trainer.default_model.vision.answers import train_answers
+
+    section = plan.bands if stage == "bands" else plan.fields
+    train_answers(
+        section,
+        seed=plan.seed,
+        threads=plan.threads,
+        rows=rows,
+        start=Path(section.adapter) if section.adapter else adapter_before(stage, work),
+        tower=sight_of(work / "places"),
+        sight=plan.documents.sight,
+        out=work / stage,
+    )
+
+
+def adapter_before(stage: str, work: Path) -> Path:
+    """The folder of the adapter that a stage goes on from: the stage before's, or what ships."""
+    from trainer.policy import ADAPTER
+
+    before = work / _STAGES[_STAGES.index(stage) - 1] / ADAPTER
+    return before if before.exists() else SHIPPED
 
 
 def sight_of(places: Path) -> Path:
-    """The file of tower and connector that `fields` begins from: the folder's, or the kept one."""
+    """The file of tower and connector that is held still later: the folder's, or the kept one."""
     own = places / WEIGHTS
     return own if own.exists() else KEPT_SIGHT / WEIGHTS
 
@@ -146,7 +162,7 @@ def _rows(plan: "Curriculum", work: Path, sroie: Path, lines: Path) -> tuple[Pat
     from trainer.default_model.vision.field_rows import write_rows
 
     receipts = read_receipts(sroie, lines, split=range(_LEARNED), threads=plan.threads)
-    return write_rows(plan.fields, receipts, work / "rows", seed=plan.seed, threads=plan.threads)
+    return write_rows(plan.documents, receipts, work / "rows", seed=plan.seed, threads=plan.threads)
 
 
 @app.command("install")

@@ -1,9 +1,11 @@
-"""How the default model learns to see: `python -m trainer.default_model see`, in two stages.
+"""How the default model learns to see: `python -m trainer.default_model see`, in three stages.
 
     places    tower, connector    windows of real receipts     which character stands in which
                                   and of drawn pages           cell of a page
+    bands     adapter             bands of a few rows of       their text
+                                  cells
     fields    adapter             receipts, travel documents,  the answer, from lines or from the
-                                  other pages                  page alone; the text of a band
+                                  other pages; bands           page alone
 
 The shape is SmolVLM's (Idefics3). The written part of a page is stretched to a square of 48 x 48
 cells (`extraction/written.py`, `grid.py`); a vision tower of 8 million parameters turns each cell
@@ -17,8 +19,8 @@ that are drawn here and know it, and of real receipts, where our OCR saw the cha
 (`read_characters.py`). It answers in the decoder's own words: an image token is to be like the
 embedding of its character's token (`places.py`). A page is then a text to the decoder, spelled out
 and laid out as it is printed, with gaps and misreadings, and it has only to learn to read that:
-from bands of pages that it writes out (`bands.py`), and from fields, asked as in serving
-(`field_rows.py`, `fields.py`). Its adapter goes on from the one that reads lines, which it
+from bands of pages that it writes out (`bands.py`), then from fields, asked as in serving
+(`field_rows.py`, `answers.py`). Its adapter goes on from the one that reads lines, which it
 rehearses in every step; the tower is held still.
 
 What is read from a page is answered character by character, in the tokens that the page has
@@ -30,7 +32,7 @@ read from both would take twice as long.
 The stages are sections of `curriculum.toml`. Each is stopped at any time and goes on from its
 newest checkpoint; progress, figures on held-out pages and pictures are in TensorBoard under the
 work folder. What `places` came to is kept in `models/sight`: where a work folder has no tower of
-its own, `fields` begins from that one. What comes out of `fields` ships with
+its own, the later stages take that one. What comes out of `fields` ships with
 `python -m trainer.default_model install`, and not before: a model that answers worse than the one
 that ships is no default model.
 """

@@ -5,11 +5,11 @@ from typing import Any
 
 from transformers import TrainingArguments
 
-from trainer.default_model.vision.plan import FieldSection, PlaceSection
+from trainer.default_model.vision.plan import AnswerSection, PlaceSection
 
 
 def stage_arguments(
-    section: PlaceSection | FieldSection,
+    section: PlaceSection | AnswerSection,
     out: Path,
     seed: int,
     *,

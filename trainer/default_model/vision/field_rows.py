@@ -1,4 +1,4 @@
-"""The rows of the second stage: questions about real and generated documents, with their pages.
+"""The rows of the later stages: questions about real and generated documents, with their pages.
 
     document -> its fields, from the lines or from the page alone
              -> the text of a band of its page
@@ -24,7 +24,7 @@ from extraction.pages import Page, load_pages
 from trainer.default_model.dataset import Asker, Mix
 from trainer.default_model.sroie import ReadReceipt, lines_from
 from trainer.default_model.vision.bands import band_of
-from trainer.default_model.vision.plan import FieldSection
+from trainer.default_model.vision.plan import DocumentSection
 from trainer.default_model.vision.tower import SIDE
 from trainer.examples import Example
 from trainer.stage import read_lines, write_lines
@@ -104,7 +104,12 @@ class Kept:
 
 
 def write_rows(
-    section: FieldSection, receipts: Sequence[ReadReceipt], folder: Path, *, seed: int, threads: int
+    section: DocumentSection,
+    receipts: Sequence[ReadReceipt],
+    folder: Path,
+    *,
+    seed: int,
+    threads: int,
 ) -> tuple[Path, Path]:
     """Writes the rows to learn, in their order, and those that are measured; once.
 
@@ -132,7 +137,7 @@ def write_rows(
 
 
 def _real(
-    section: FieldSection, receipts: Sequence[ReadReceipt], kept: Kept, rng: random.Random
+    section: DocumentSection, receipts: Sequence[ReadReceipt], kept: Kept, rng: random.Random
 ) -> Iterator[Any]:
     asker = Asker(Mix(section.sroie, 0, 0), rng, section.layout)
     for number in track(range(section.sroie if receipts else 0), description="real receipts"):
@@ -149,7 +154,7 @@ def _image(receipt: ReadReceipt) -> Image.Image | None:
 
 
 def _generated(
-    section: FieldSection, kept: Kept, rng: random.Random, reader: "_CachedReader", seed: int
+    section: DocumentSection, kept: Kept, rng: random.Random, reader: "_CachedReader", seed: int
 ) -> Iterator[Any]:
     asker = Asker(Mix(0, section.receipts, section.passports), rng, section.layout)
     wanted = [("receipt", index) for index in range(section.receipts)]
@@ -169,7 +174,7 @@ def _drawn(key: str, kind: str) -> SyntheticDocument:
     return replace(document, lines=misread(document.lines, random.Random(f"{key}/ocr"), _NOISE))
 
 
-def _others(section: FieldSection, kept: Kept, rng: random.Random, seed: int) -> Iterator[Any]:
+def _others(section: DocumentSection, kept: Kept, rng: random.Random, seed: int) -> Iterator[Any]:
     """Half of them as lines, half as a drawn letter without its lines."""
     asker = Asker(Mix(0, 0, 0), rng, section.layout)
     for index in track(range(section.others), description="other pages"):
@@ -184,7 +189,7 @@ def _others(section: FieldSection, kept: Kept, rng: random.Random, seed: int) ->
 
 
 def _parts(
-    section: FieldSection,
+    section: DocumentSection,
     receipts: Sequence[ReadReceipt],
     kept: Kept,
     rng: random.Random,
@@ -209,7 +214,7 @@ def _parts(
 
 
 def _measured(
-    section: FieldSection,
+    section: DocumentSection,
     receipts: Sequence[ReadReceipt],
     kept: Kept,
     rng: random.Random,

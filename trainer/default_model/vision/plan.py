@@ -45,8 +45,8 @@ class PlaceSection(_Section):
     picture_steps: int = Field(gt=0)
 
 
-class FieldSection(_Section):
-    """The stage in which the decoder's adapter learns to answer from pages.
+class DocumentSection(_Section):
+    """The documents that the decoder is asked about, and how they are shown.
 
     Attributes:
         sroie: examples from real receipts, drawn in whole passes; each is asked from its lines and
@@ -57,20 +57,9 @@ class FieldSection(_Section):
         parts: bands of pages of real receipts and generated documents, of which the text is asked.
         read_documents: generated documents of each kind that our OCR reads; the lines of the others
             get its typical errors by imitation.
+        measured: documents of each kind that are held out, asked in both ways, and measured.
         layout: how the prompts show where lines stand.
         pages: the view of pages, as a version's card has it; see `extraction.page_view`.
-        rank: of the adapter; alpha is twice the rank.
-        adapter: folder of an adapter that it begins from; empty for none. One that was trained on
-            lines alone knows already how fields are asked and answered.
-        steps: optimiser steps.
-        lines_in_step: questions of a step that are answered from lines, so that the adapter does
-            not forget how.
-        alone_in_step: questions that are answered from the page alone.
-        parts_in_step: bands that are written out.
-        learning_rate: of the adapter; peak, falls as a cosine after `warmup_steps`.
-        measured: documents of each kind that are held out, asked in both ways, and measured.
-        save_steps: steps between checkpoints.
-        picture_steps: steps between measurements with pictures and samples in TensorBoard.
     """
 
     sroie: int = Field(ge=0)
@@ -79,19 +68,9 @@ class FieldSection(_Section):
     others: int = Field(ge=0)
     parts: int = Field(ge=0)
     read_documents: int = Field(ge=0)
+    measured: int = Field(ge=0)
     layout: Layout
     pages: dict[str, bool | int]
-    rank: int = Field(gt=0)
-    adapter: str
-    steps: int = Field(gt=0)
-    lines_in_step: int = Field(ge=0)
-    alone_in_step: int = Field(ge=0)
-    parts_in_step: int = Field(ge=0)
-    learning_rate: float = Field(gt=0)
-    warmup_steps: int = Field(ge=0)
-    measured: int = Field(ge=0)
-    save_steps: int = Field(gt=0)
-    picture_steps: int = Field(gt=0)
 
     @field_validator("pages")
     @classmethod
@@ -110,13 +89,44 @@ class FieldSection(_Section):
         return PageView.read(self.pages)
 
 
+class AnswerSection(_Section):
+    """A stage in which the decoder's adapter learns to answer.
+
+    Attributes:
+        adapter: folder of an adapter that it begins from; empty for what the stage before came to,
+            or for the one that ships where there is none.
+        rank: of the adapter; alpha is twice the rank.
+        steps: optimiser steps.
+        lines_in_step: questions of a step that are answered from lines, so that the adapter does
+            not forget how.
+        alone_in_step: questions that are answered from the page alone.
+        parts_in_step: bands that are written out.
+        learning_rate: of the adapter; peak, falls as a cosine after `warmup_steps`.
+        save_steps: steps between checkpoints.
+        picture_steps: steps between measurements with pictures and samples in TensorBoard.
+    """
+
+    adapter: str
+    rank: int = Field(gt=0)
+    steps: int = Field(gt=0)
+    lines_in_step: int = Field(ge=0)
+    alone_in_step: int = Field(ge=0)
+    parts_in_step: int = Field(ge=0)
+    learning_rate: float = Field(gt=0)
+    warmup_steps: int = Field(ge=0)
+    save_steps: int = Field(gt=0)
+    picture_steps: int = Field(gt=0)
+
+
 class Curriculum(_Section):
-    """Both stages, in order."""
+    """The stages in their order, and what the last two ask about."""
 
     seed: int
     threads: int = Field(gt=0)
     places: PlaceSection
-    fields: FieldSection
+    documents: DocumentSection
+    bands: AnswerSection
+    fields: AnswerSection
 
 
 def load_curriculum(path: Path = CURRICULUM) -> Curriculum:

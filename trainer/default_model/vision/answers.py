@@ -1,8 +1,9 @@
-"""Second stage: the decoder's adapter learns to answer from what the tower says of a page.
+"""The stages after the first: the decoder's adapter learns to answer from what the tower says.
 
 In each step questions about fields from lines alone, so that the adapter does not forget how they
-are answered, one from a page alone, and bands of pages that are written out. Tower and connector
-are held still: their image tokens are characters of the decoder's own since the first stage.
+are answered, and bands of pages that are written out, from the last stage on questions about fields
+from a page alone too. Tower and connector are held still: their image tokens are characters of the
+decoder's own since the first stage.
 """
 
 import json
@@ -21,10 +22,10 @@ from torch.utils.tensorboard import SummaryWriter
 from transformers import Trainer, TrainerCallback, set_seed
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from trainer.default_model.sight import TOWER
+from trainer.default_model.sight import TOWER, Sight
 from trainer.default_model.vision.arguments import stage_arguments
 from trainer.default_model.vision.field_rows import View
-from trainer.default_model.vision.plan import FieldSection
+from trainer.default_model.vision.plan import AnswerSection
 from trainer.default_model.vision.questions import Question, question_of
 from trainer.default_model.vision.reader import LEARNED, Reader
 from trainer.default_model.vision.seeing import load_parts, load_seeing, save_sight
@@ -48,7 +49,7 @@ class Steps(Dataset[list[Question]]):
     def __init__(
         self,
         rows: Sequence[Mapping[str, Any]],
-        section: FieldSection,
+        section: AnswerSection,
         tokenizer: PreTrainedTokenizerBase,
         seed: int,
     ) -> None:
@@ -106,24 +107,28 @@ class _StepTrainer(Trainer):  # type: ignore[misc]
         self.model.load_learned(Path(resume_from_checkpoint) / LEARNED)
 
 
-def train_fields(
-    section: FieldSection,
+def train_answers(
+    section: AnswerSection,
     *,
     seed: int,
     threads: int,
     rows: tuple[Path, Path],
-    sight: Path,
+    start: Path | None,
+    tower: Path,
+    sight: Sight,
     out: Path,
     decoder: str = NAME,
 ) -> Path:
-    """Trains the adapter on fields and bands; resumable.
+    """Trains the adapter of one stage; resumable.
 
     Args:
-        section: how long and how fast, and how the model is asked.
+        section: how long and how fast.
         seed: of the order.
         threads: of torch.
         rows: files of the rows to learn and of those that are measured (`field_rows.write_rows`).
-        sight: tower and connector as the first stage wrote them.
+        start: folder of an adapter that it begins from; None begins with one that changes nothing.
+        tower: tower and connector as the first stage wrote them.
+        sight: how the model that comes out is asked.
         out: checkpoints, logs, pictures, and at the end `adapter/` and `tower/`.
         decoder: as `load_base` takes it.
 
@@ -133,9 +138,9 @@ def train_fields(
     torch.set_num_threads(threads)
     set_seed(seed)
     model, processor = load_seeing(seed, decoder)
-    load_parts(model, sight)
+    load_parts(model, tower)
     model.requires_grad_(requires_grad=False)
-    reader = Reader(model, section.rank, Path(section.adapter) if section.adapter else None)
+    reader = Reader(model, section.rank, start)
     optimizer = torch.optim.AdamW(
         reader.adapter(), lr=section.learning_rate, betas=(0.9, 0.98), weight_decay=0.0
     )
@@ -149,7 +154,7 @@ def train_fields(
     )
     trainer.train(resume_from_checkpoint=newest_checkpoint(out))
     reader.model.save_pretrained(out / ADAPTER, save_embedding_layers=False)
-    save_sight(reader.seeing, section.sight, out / TOWER)
+    save_sight(reader.seeing, sight, out / TOWER)
     return out
 
 
