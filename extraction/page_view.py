@@ -87,7 +87,7 @@ class PageView:
         """
         most = most_pages
         if self.tile_pixels is not None:
-            most = min(most, self.most_tiles_alone if alone else self.most_tiles)
+            most = min(most, self._tiles(alone=alone))
         shown = pages[:most]
         if not shown:
             return ShownPages()
@@ -95,6 +95,17 @@ class PageView:
         images = tuple(self._encoded(page, side) for page in shown)
         # The processor scales every page to this side; what is larger would only travel.
         return ShownPages(images, {"size": {"longest_edge": side}} if self.tile_pixels else {})
+
+    def shows_any(self, *, alone: bool) -> bool:
+        """Whether a prompt has a page at all.
+
+        Args:
+            alone: whether the model has nothing but the page.
+        """
+        return self.tile_pixels is None or self._tiles(alone=alone) > 0
+
+    def _tiles(self, *, alone: bool) -> int:
+        return self.most_tiles_alone if alone else self.most_tiles
 
     def fit(self, image: Image.Image, side_pixels: int | None) -> Image.Image:
         """A page as it travels: at most so large, and padded or stretched as the model wants it.
@@ -130,7 +141,7 @@ class PageView:
         """
         if self.tile_pixels is None:
             return (self.side_pixels_alone if alone else None) or self.side_pixels
-        most = self.most_tiles_alone if alone else self.most_tiles
+        most = self._tiles(alone=alone)
         largest = max(math.ceil(max(size) / self.tile_pixels) for size in sizes)
         for count in range(largest, 1, -1):
             if sum(tiles_of(size, count) for size in sizes) <= most:

@@ -174,7 +174,10 @@ def _task(example: TrainingExample) -> Task:
 async def _keep_pages(
     example: TrainingExample, pages: Path, blobs: BlobStore | None, view: PageView
 ) -> list[str]:
-    """The first page of an example as a file, of the size in which serving shows it."""
+    """The first page of an example as a file, of the size in which serving shows it, if it does."""
+    alone = not example.lines
+    if not view.shows_any(alone=alone):
+        return []
     if example.base_key is not None:
         from trainer.replay import generate
 
@@ -186,7 +189,6 @@ async def _keep_pages(
         name = example.page_blob_keys[0]
         content = await blobs.get(name)
         page = Image.open(io.BytesIO(content))
-    alone = not example.lines
     shown = view.fit(page, view.side([page.size], alone=alone))
     path = pages / f"{name}{'-alone' if alone else ''}.jpg"
     if content and shown is page:

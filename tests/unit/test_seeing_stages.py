@@ -192,6 +192,16 @@ async def test_pages_are_kept_as_large_as_serving_shows_them(
     assert untouched == (kept == size), "not encoded a second time"
 
 
+async def test_no_page_is_kept_where_serving_shows_none(tmp_path: Path) -> None:
+    view = PageView.read({"tile_pixels": 96, "most_tiles": 0, "stretched": True})
+    blobs = cast("BlobStore", Blobs(Page(0, Image.new("RGB", (200, 300), "white")).jpeg))
+    beside = cast("TrainingExample", Shown(tuple(page_of("A"))))
+    assert await _keep_pages(beside, tmp_path, blobs, view) == []
+    (path,) = await _keep_pages(cast("TrainingExample", Shown(())), tmp_path, blobs, view)
+    with Image.open(path) as image:
+        assert image.size == (96, 96)
+
+
 @dataclass(frozen=True)
 class Blobs:
     content: bytes
