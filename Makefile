@@ -42,9 +42,9 @@ lint: install ## Formatting, lint, types, import contracts.
 
 check: lint test ## What CI runs.
 
-model: install ## Train the default model's adapter anew: make model SROIE=FOLDER.
+model: install ## Train tower, connector and adapter in build/see: make model SROIE=FOLDER.
 	@test -n "$(SROIE)" || { echo "name the receipts: make model SROIE=FOLDER"; exit 2; }
-	@$(BIN)/python -m trainer.default_model train --sroie $(SROIE)
+	@$(BIN)/python -m trainer.default_model see --sroie $(SROIE)
 
 clean: ## Remove what was built; keeps the data of the service in var/.
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache

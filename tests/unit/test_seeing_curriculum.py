@@ -146,7 +146,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(
 ) -> None:
     def train(out: Path) -> dict[str, torch.Tensor]:
         train_answers(
-            FIELDS, seed=2, threads=1, rows=rows, start=None, tower=sight,
+            FIELDS, seed=2, threads=1, rows=rows, start=None, before=None, tower=sight,
             sight=DOCUMENTS.sight, out=out, decoder=decoder,
         )  # fmt: skip
         return load_file(out / "checkpoint-3" / LEARNED)
@@ -189,6 +189,11 @@ def test_an_adapter_for_lines_alone_is_gone_on_with(decoder: str, tmp_path: Path
     name = "base_model.model.model.text_model.layers.1.mlp.up_proj.lora_B"
     own = dict(reader.model.named_parameters())[f"{name}.default.weight"]
     assert torch.equal(own.float(), stored[f"{name}.weight"].float())
+    other = write_trained(tmp_path / "other", 6) / "adapter"
+    theirs = load_file(other / "adapter_model.safetensors")[f"{name}.weight"].float()
+    reader.blend(other, 0.75)
+    blended = dict(reader.model.named_parameters())[f"{name}.default.weight"]
+    torch.testing.assert_close(blended, 0.75 * stored[f"{name}.weight"].float() + 0.25 * theirs)
     with pytest.raises(ValueError, match="this rank"):
         Reader(load_seeing(1, decoder)[0], 8, trained / "adapter")
 

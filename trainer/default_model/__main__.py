@@ -1,9 +1,9 @@
 """`python -m trainer.default_model assemble|see|install|train`: put the default model together.
 
 `assemble` merges what ships in `models/default` into the base model and is what a user needs. `see`
-trains a model that sees anew, from pages that are drawn on the way and from real receipts, and
-`install` ships it. `train` makes the adapter of a model that reads through lines alone. The model
-card says how long each takes.
+trains it further or anew, from pages that are drawn on the way and from real receipts; `install`
+ships what came out. `train` makes an adapter that reads through lines alone, which `see` can begin
+from. The model card says how long each takes.
 """
 
 import logging
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trainer.default_model.assemble import assemble, install_adapter, install_seeing, version_of
-from trainer.default_model.sight import TOWER, WEIGHTS, is_sight
+from trainer.default_model.assemble import assemble, install_seeing, version_of
+from trainer.default_model.sight import TOWER, WEIGHTS
 from trainer.stage import read_lines
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _STAGES = ("places", "bands", "fields")
 SHIPPED = Path("models/default")
-KEPT_SIGHT = Path("models/sight")  # what stage `places` came to, for the stage after it
 _LEARNED = 400  # of the real receipts; the others are for measuring
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -56,10 +55,9 @@ def train_command(
 ) -> None:
     """Train an adapter for lines alone; a run that was stopped goes on from its newest checkpoint.
 
-    It takes the shipped one's place, unless that belongs to a model that sees.
+    It lies in the work folder's `run/adapter`. To train a model that sees from nothing, name that
+    folder as `adapter` in the curriculum's `[bands]`.
     """
-    if is_sight(SHIPPED / TOWER):
-        raise typer.BadParameter(f"{SHIPPED} holds a model that sees; use `see`")
     from trainer.default_model.dataset import Mix, build_examples, generate
     from trainer.default_model.sroie import read_receipts
     from trainer.default_model.train import Recipe, train
@@ -70,8 +68,7 @@ def train_command(
     )
     generated = generate(mix, work / "generated.jsonl", seed=seed, threads=threads)
     examples = build_examples(mix, receipts, generated, random.Random(seed))
-    adapter = train(examples, Recipe(seed=seed, threads=threads), work / "run")
-    install_adapter(adapter, SHIPPED)
+    typer.echo(train(examples, Recipe(seed=seed, threads=threads), work / "run"))
 
 
 @app.command("see")
@@ -128,6 +125,7 @@ def _train_answers(stage: str, plan: "Curriculum", work: Path, rows: tuple[Path,
         threads=plan.threads,
         rows=rows,
         start=Path(section.adapter) if section.adapter else adapter_before(stage, work),
+        before=Path(plan.bands.adapter) if plan.bands.adapter else SHIPPED,
         tower=sight_of(work / "places"),
         sight=plan.documents.sight,
         out=work / stage,
@@ -143,9 +141,9 @@ def adapter_before(stage: str, work: Path) -> Path:
 
 
 def sight_of(places: Path) -> Path:
-    """The file of tower and connector that is held still later: the folder's, or the kept one."""
+    """The file of tower and connector that is held still later: the folder's, or what ships."""
     own = places / WEIGHTS
-    return own if own.exists() else KEPT_SIGHT / WEIGHTS
+    return own if own.exists() else SHIPPED / TOWER / WEIGHTS
 
 
 def _pages(plan: "Curriculum", work: Path, sroie: Path | None) -> "list[ReadPage]":

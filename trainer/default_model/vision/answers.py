@@ -114,6 +114,7 @@ def train_answers(
     threads: int,
     rows: tuple[Path, Path],
     start: Path | None,
+    before: Path | None,
     tower: Path,
     sight: Sight,
     out: Path,
@@ -127,6 +128,8 @@ def train_answers(
         threads: of torch.
         rows: files of the rows to learn and of those that are measured (`field_rows.write_rows`).
         start: folder of an adapter that it begins from; None begins with one that changes nothing.
+        before: folder of the adapter that is blended in at the end, as `section.share` says; None
+            leaves what was learned.
         tower: tower and connector as the first stage wrote them.
         sight: how the model that comes out is asked.
         out: checkpoints, logs, pictures, and at the end `adapter/` and `tower/`.
@@ -153,6 +156,8 @@ def train_answers(
         callbacks=[_Answers(processor, read_lines(rows[1]), section.picture_steps, out)],
     )
     trainer.train(resume_from_checkpoint=newest_checkpoint(out))
+    if before is not None:
+        reader.blend(before, section.share)
     reader.model.save_pretrained(out / ADAPTER, save_embedding_layers=False)
     save_sight(reader.seeing, sight, out / TOWER)
     return out

@@ -102,6 +102,8 @@ class AnswerSection(_Section):
         alone_in_step: questions that are answered from the page alone.
         parts_in_step: bands that are written out.
         learning_rate: of the adapter; peak, falls as a cosine after `warmup_steps`.
+        share: of what was learned in the adapter that comes out; the rest is the one that the first
+            of these stages began from.
         save_steps: steps between checkpoints.
         picture_steps: steps between measurements with pictures and samples in TensorBoard.
     """
@@ -114,6 +116,7 @@ class AnswerSection(_Section):
     parts_in_step: int = Field(ge=0)
     learning_rate: float = Field(gt=0)
     warmup_steps: int = Field(ge=0)
+    share: float = Field(gt=0, le=1)
     save_steps: int = Field(gt=0)
     picture_steps: int = Field(gt=0)
 

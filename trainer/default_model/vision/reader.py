@@ -58,21 +58,33 @@ class Reader(torch.nn.Module):
                 module.cast_input_dtype_enabled = False
         self.seeing: Idefics3ForConditionalGeneration = self.model.get_base_model()
         if start is not None:
-            self._begin_from(start)
+            self.blend(start, 0.0)
 
     def adapter(self) -> list[torch.nn.Parameter]:
         """The matrices of the decoder's adapter."""
         return [weight for name, weight in self.named_parameters() if "lora_" in name]
 
-    def _begin_from(self, adapter: Path) -> None:
-        """Takes the weights of an adapter; one that was trained on text alone names no tower."""
+    def blend(self, adapter: Path, share: float) -> None:
+        """Takes the average of its weights and another adapter's, factor by factor.
+
+        What a model learns of a new task moves it further from the old one than it has to; weights
+        between both lose less of the old task than they gain of the new (WiSE-FT, Wortsman et al.
+        2022, arXiv 2109.01903).
+
+        Args:
+            adapter: its folder; one that was trained on text alone names no tower.
+            share: of the weights that it has; 0 takes the other's.
+
+        Raises:
+            ValueError: the other adapter is of another decoder or rank.
+        """
         stored = {_own_name(name): tensor for name, tensor in load_file(adapter / WEIGHTS).items()}
         own = {name: weight for name, weight in self.model.named_parameters() if "lora_" in name}
         if {n: w.shape for n, w in own.items()} != {n: t.shape for n, t in stored.items()}:
             raise ValueError(f"{adapter} is no adapter of this decoder and this rank")
         with torch.no_grad():
             for name, weight in own.items():
-                weight.copy_(stored[name])
+                weight.mul_(share).add_(stored[name], alpha=1 - share)
 
     def embed(
         self, ids: torch.Tensor, pixels: torch.Tensor | None, places: torch.Tensor | None
