@@ -166,15 +166,21 @@ def test_a_card_says_how_pages_are_shown(tmp_path: Path) -> None:
     assert traits.layout == "marked"
     card.write_text('{"version": "v-1"}')
     assert ModelTraits.load(tmp_path) == ModelTraits("v-1")
+    card.write_text('{"version": "v-1", "pages": {"tile_pixels": 96, "most_tiles": 0}}')
+    beside_none = ModelTraits.load(tmp_path)
+    assert beside_none is not None
+    assert [beside_none.pages.shows_any(alone=alone) for alone in (False, True)] == [False, True]
     for wrong in (
         '{"tiles": 3}',
-        '{"most_tiles": 0}',
+        '{"most_tiles": -1}',
+        '{"most_tiles_alone": 0}',
+        '{"side_pixels": 0}',
         '{"most_tiles": "3"}',
         '{"tile_pixels": true}',
         '{"padded": 1}',
     ):
         card.write_text(f'{{"version": "v-1", "pages": {wrong}}}')
-        with pytest.raises(ValueError, match=r"pages: (tiles|most_tiles|tile_pixels|padded)"):
+        with pytest.raises(ValueError, match=r"pages: (tiles|most_tiles|tile_pixels|side_pixels|padded)"):
             ModelTraits.load(tmp_path)
 
 
