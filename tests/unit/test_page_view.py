@@ -180,7 +180,7 @@ def test_a_card_says_how_pages_are_shown(tmp_path: Path) -> None:
         '{"padded": 1}',
     ):
         card.write_text(f'{{"version": "v-1", "pages": {wrong}}}')
-        with pytest.raises(ValueError, match=r"pages: (tiles|most_tiles|tile_pixels|side_pixels|padded)"):
+        with pytest.raises(ValueError, match=r"pages: (tiles|most_t|tile_p|side_p|padded)"):
             ModelTraits.load(tmp_path)
 
 

@@ -31,8 +31,9 @@ read from both would take twice as long.
 
 The stages are sections of `curriculum.toml`. Each is stopped at any time and goes on from its
 newest checkpoint; progress, figures on held-out pages and pictures are in TensorBoard under the
-work folder. Where a work folder has no tower of its own, the later stages take the one that ships,
-so they train the shipped model further. What comes out of `fields` is blended with the adapter that
-answers from lines alone (`reader.py`), and ships with `python -m trainer.default_model install`, and
-not before: a model that answers worse than the one that ships is no default model.
+work folder. Where a work folder has no tower of its own, the later stages take the one that
+ships, so they train the shipped model further. What comes out of `fields` is blended with the
+adapter that answers from lines alone (`reader.py`), and ships with
+`python -m trainer.default_model install`, and not before: a model that answers worse than the one
+that ships is no default model.
 """
