@@ -30,12 +30,7 @@ from trainer.default_model.vision.windows import AskedWindows, held_out_windows
 from trainer.stage import newest_checkpoint
 from trainer.vocabulary import NAME
 
-_HOW: dict[str, Any] = {
-    "max_grad_norm": 0.0,  # neither optimiser minds how large a slope is
-    # Windows are drawn beside the step.
-    "dataloader_num_workers": 1,
-    "dataloader_prefetch_factor": 6,
-}
+_DRAWN_AHEAD = 6  # steps
 _HELD_OUT = 24  # windows that are measured and never learned from
 _SHARPNESS = 16.0  # of the likelihoods, which are of cosines
 _BLANK = 0
@@ -151,7 +146,16 @@ def train_places(
     held_out = held_out_windows(seed, pages[len(learned) :], _HELD_OUT)
     trainer = Trainer(
         model=reader,
-        args=stage_arguments(section, out, seed, batch=1, logging_steps=20, **_HOW),
+        args=stage_arguments(
+            section,
+            out,
+            seed,
+            batch=1,
+            logging_steps=20,
+            max_grad_norm=0.0,  # neither optimiser minds how large a slope is
+            dataloader_num_workers=section.workers,
+            dataloader_prefetch_factor=_DRAWN_AHEAD if section.workers else None,
+        ),
         train_dataset=AskedWindows(seed, section.steps, section.batch, learned),
         data_collator=lambda batches: batches[0],
         optimizers=(make_optimizer(reader, section), None),

@@ -22,6 +22,7 @@ class PlaceSection(_Section):
     Attributes:
         steps: optimiser steps.
         batch: windows in a step.
+        workers: processes that draw windows beside the step; 0 draws them in between.
         learning_rate: Muon's, of the matrices of the tower's layers; peak, falls as a cosine after
             `warmup_steps`.
         other_learning_rate: AdamW's, of all else in the tower and of the connector, likewise.
@@ -35,6 +36,7 @@ class PlaceSection(_Section):
 
     steps: int = Field(gt=0)
     batch: int = Field(gt=0)
+    workers: int = Field(ge=0)
     learning_rate: float = Field(gt=0)
     other_learning_rate: float = Field(gt=0)
     warmup_steps: int = Field(ge=0)
