@@ -4,6 +4,7 @@ The decoder's code is the real one's; building it is a second of work.
 """
 
 import io
+import json
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,15 @@ PAGES = {"tile_pixels": 1536, "most_tiles": 0, "most_tiles_alone": 1, "stretched
 
 
 def write_decoder(folder: Path) -> str:
-    """A Llama of two layers whose random weights are large enough to answer variously."""
-    return str(write_merged(folder, "tiny-decoder-1", seed=1).folder)
+    """A Llama of two layers whose random weights are large enough to answer variously.
+
+    It has room for a page, whose 2,304 tokens are more than tiny models take otherwise.
+    """
+    written = write_merged(folder, "tiny-decoder-1", seed=1).folder
+    config = written / "config.json"
+    roomy = {**json.loads(config.read_text()), "max_position_embeddings": 4096}
+    config.write_text(json.dumps(roomy))
+    return str(written)
 
 
 def write_trained(root: Path, seed: int) -> Path:

@@ -26,6 +26,7 @@ from tests.factories_engine import serving
 from tests.factories_lines import page_of
 from tests.factories_seeing import answered_by_transformers, whole, write_shipped
 from trainer.default_model.assemble import assemble
+from trainer.default_model.vision.tower import SIDE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -88,9 +89,9 @@ async def test_a_page_becomes_a_record(
     found = await read(engine, model, use_lines=use_lines)
     assert found.model_version == model.version
     assert set(found.record) == set(FIELDS)
-    # 256 tokens a tile: the whole page beside its lines, and two with the whole where it is alone.
-    seen = 1 if use_lines else 3
-    assert seen * 256 < found.prompt_tokens < (seen + 1) * 256
+    # A token for each cell of a page alone, and no page beside its lines.
+    seen = 0 if use_lines else SIDE * SIDE
+    assert seen < found.prompt_tokens < seen + 256
     assert found.finish_reason == "stop"
 
 
