@@ -8,15 +8,22 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from torch.nn import functional
 
 from tests.factories_seeing import write_decoder
 from trainer.default_model.__main__ import sight_of
 from trainer.default_model.sight import WEIGHTS
 from trainer.default_model.vision import read_characters
 from trainer.default_model.vision.grid import CHARACTERS, UNKNOWN, grid_text
-from trainer.default_model.vision.places import PlaceReader, make_optimizer, measure, train_places
+from trainer.default_model.vision.places import (
+    PlaceReader,
+    aligned,
+    make_optimizer,
+    measure,
+    train_places,
+)
 from trainer.default_model.vision.plan import load_curriculum
-from trainer.default_model.vision.read_characters import ReadPage, read_pages
+from trainer.default_model.vision.read_characters import ReadPage, draw_pages, read_pages
 from trainer.default_model.vision.seeing import load_parts, load_seeing, save_parts
 from trainer.default_model.vision.tower import PATCH, SIDE
 from trainer.default_model.vision.windows import (
@@ -141,12 +148,25 @@ def test_what_is_measured(decoder: str, monkeypatch: pytest.MonkeyPatch) -> None
         read[windows["characters"].flatten(1) == 0] = 0
         read[0, torch.nonzero(read[0])[1::2]] = 0
         read[0, -1] = 7
-        return read
+        return functional.one_hot(read, len(CHARACTERS)).float()
 
     monkeypatch.setattr(reader, "read", half)
     figures = measure(reader, windows)
     # Of nine known digits the odd ones are not found; one more is read where none is.
     assert figures == pytest.approx({"found": 4 / 9, "precision": 4 / 5})
+
+
+def test_a_character_that_is_read_one_cell_beside_its_label_is_found(decoder: str) -> None:
+    model, processor = load_seeing(1, decoder)
+    reader = PlaceReader(model, processor.tokenizer, PLAN)
+    labels = torch.zeros(1, WINDOW, WINDOW, dtype=torch.long)
+    labels[0, 3, 4:7] = torch.tensor([5, 6, 7])
+    beside = labels.roll(1, dims=2)
+    likeness = 9.0 * functional.one_hot(beside, len(CHARACTERS)).flatten(1, 2).float()
+    assert torch.equal(aligned(likeness, labels), beside.flatten(1))
+    windows = AskedWindows(3, 1, 1, [])[0] | {"characters": labels}
+    shape = (1, WINDOW * WINDOW, len(CHARACTERS))
+    assert reader.read(windows["pixels"], windows["places"]).shape == shape
 
 
 def test_what_is_shown_often_is_read(decoder: str, tmp_path: Path) -> None:
@@ -224,6 +244,23 @@ def test_the_ocr_says_where_characters_stand_once(
     monkeypatch.setattr(read_characters, "_load", None)
     again = read_pages([file], cache, threads=1)
     assert again[0].characters == page.characters
+
+
+def test_generated_pages_are_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = draw_pages(2, tmp_path / "work", 5)
+    assert [file.name for file in files] == [
+        "receipt-0.jpg", "passport-0.jpg", "receipt-1.jpg", "passport-1.jpg",
+    ]  # fmt: skip
+    assert len({file.read_bytes() for file in files}) == 4
+    others = draw_pages(1, tmp_path / "other", 6)
+    assert others[0].read_bytes() != files[0].read_bytes(), "of another seed"
+    files[3].unlink()
+    drawn = []
+    monkeypatch.setattr(read_characters, "make_receipt", drawn.append)
+    assert draw_pages(2, tmp_path / "work", 5) == files
+    assert files[3].is_file()
+    assert not drawn, "what is there is kept"
+    assert draw_pages(0, tmp_path / "none", 5) == []
 
 
 def test_fields_begin_from_the_newest_sight(tmp_path: Path) -> None:

@@ -147,11 +147,12 @@ def sight_of(places: Path) -> Path:
 
 
 def _pages(plan: "Curriculum", work: Path, sroie: Path | None) -> "list[ReadPage]":
-    from trainer.default_model.vision.read_characters import read_pages
+    from trainer.default_model.vision.read_characters import draw_pages, read_pages
 
     if sroie is None:
         return []
-    files = [sroie / row["image"] for row in read_lines(sroie / "receipts.jsonl")[:_LEARNED]]
+    files = draw_pages(plan.places.generated, work / "generated", plan.seed)
+    files += [sroie / row["image"] for row in read_lines(sroie / "receipts.jsonl")[:_LEARNED]]
     return read_pages(files, work / "characters.jsonl", threads=plan.threads)
 
 

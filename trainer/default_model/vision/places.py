@@ -18,6 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 from transformers import Idefics3ForConditionalGeneration, Trainer, TrainerCallback
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
+from trainer.default_model.vision.alignment import align
 from trainer.default_model.vision.arguments import stage_arguments
 from trainer.default_model.vision.grid import CHARACTERS, grid_text
 from trainer.default_model.vision.optimizer import MuonAndAdamW
@@ -82,21 +83,36 @@ class PlaceReader(torch.nn.Module):
     ) -> dict[str, torch.Tensor]:
         """The loss of a batch of windows: likelihood of the characters, distance from their words.
 
-        What `UNKNOWN` marks is not counted.
+        What `UNKNOWN` marks is not counted; characters are where `align` finds them.
         """
-        said, asked = self.say(pixels, places).flatten(0, 1), characters.flatten()
+        said = self.say(pixels, places)
+        likeness = self.likeness(said)
+        asked = aligned(likeness.detach(), characters).flatten()
         known = asked >= 0
-        said, asked = said[known], asked[known]
+        said, likeness = said.flatten(0, 1)[known], likeness.flatten(0, 1)[known]
+        asked = asked[known]
         weights = torch.where(asked == _BLANK, self._section.blank_weight, 1.0)
-        surprise = functional.cross_entropy(self.likeness(said), asked, reduction="none")
+        surprise = functional.cross_entropy(likeness, asked, reduction="none")
         distance = (said - self.words[asked]).square().mean(1) / self._variance
         loss = surprise + self._section.distance_weight * distance
         return {"loss": (loss * weights).sum() / weights.sum()}
 
     def read(self, pixels: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-        """The character that each image token is most like: [batch, cells]."""
+        """The likeness of each image token to each character: [batch, cells, characters]."""
         with torch.no_grad():
-            return self.likeness(self.say(pixels, places)).argmax(-1)
+            return self.likeness(self.say(pixels, places))
+
+
+def aligned(likeness: torch.Tensor, characters: torch.Tensor) -> torch.Tensor:
+    """The characters of windows where the tower sees them: [batch, cells].
+
+    Args:
+        likeness: [batch, cells, characters], as `PlaceReader.likeness` gives.
+        characters: [batch, rows, columns].
+    """
+    rows = characters.flatten(0, 1)
+    likelihoods = likeness.log_softmax(-1).reshape(*rows.shape, -1)
+    return align(likelihoods, rows).reshape(characters.shape).flatten(1)
 
 
 def make_optimizer(reader: PlaceReader, section: PlaceSection) -> MuonAndAdamW:
@@ -169,11 +185,11 @@ def measure(reader: PlaceReader, windows: dict[str, torch.Tensor]) -> dict[str, 
     """How much of windows is read.
 
     Returns:
-        `found`: of the cells with a character, the share read as that character; `precision`: of
-        the cells read as a character, the share that hold it.
+        `found`: of the characters, the share that is read in its cell or, in order, in the one
+        before or after; `precision`: of the cells read as a character, the share that is right so.
     """
-    asked = windows["characters"].flatten(1)
-    read = reader.read(windows["pixels"], windows["places"])
+    likeness = reader.read(windows["pixels"], windows["places"])
+    asked, read = aligned(likeness, windows["characters"]), likeness.argmax(-1)
     right = ((read == asked) & (asked > _BLANK)).sum()
     named = ((read != _BLANK) & (asked >= 0)).sum()
     return {
@@ -200,7 +216,8 @@ class _Measure(TrainerCallback):  # type: ignore[misc]
             self._board.add_scalar(f"held_out/{name}", value, state.global_step)
         first = {name: tensor[:1] for name, tensor in self._windows.items()}
         side = first["characters"].shape[1:]
-        grid = reader.read(first["pixels"], first["places"])[0].reshape(side).numpy()
+        likeness = reader.read(first["pixels"], first["places"])
+        grid = likeness[0].argmax(-1).reshape(side).numpy()
         picture = reading_picture(first["pixels"][0].numpy(), grid)
         picture.save(self._folder / "latest.png")
         (self._folder / "latest.txt").write_text(grid_text(grid) + "\n")

@@ -22,6 +22,8 @@ class PlaceSection(_Section):
     Attributes:
         steps: optimiser steps.
         batch: windows in a step.
+        generated: receipts, and as many travel documents, that are drawn and learned from beside
+            the real receipts.
         workers: processes that draw windows beside the step; 0 draws them in between.
         learning_rate: Muon's, of the matrices of the tower's layers; peak, falls as a cosine after
             `warmup_steps`.
@@ -36,6 +38,7 @@ class PlaceSection(_Section):
 
     steps: int = Field(gt=0)
     batch: int = Field(gt=0)
+    generated: int = Field(ge=0)
     workers: int = Field(ge=0)
     learning_rate: float = Field(gt=0)
     other_learning_rate: float = Field(gt=0)

@@ -1,10 +1,11 @@
-"""Where each character stands on real receipts, as our OCR's models see it.
+"""Where each character stands on pages, real and generated, as our OCR's models see it.
 
 PP-OCR's recogniser says at which step of a line it saw a character, so a page that nobody has
 labelled tells a tower what it could learn to read. Each character is about half a cell exact.
 """
 
 import json
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,12 @@ from rich.progress import track
 from extraction.pages import load_pages
 from extraction.written import written_part
 from trainer.stage import read_lines
+from trainer.synth.passports import make_passport
+from trainer.synth.receipts import make_receipt
 
 # Lines that were read with less are not learned from, nor is anything said of where they stand.
 _LEAST_SCORE = 0.8
+_JPEG_QUALITY = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,26 @@ def read_pages(files: Sequence[Path], cache: Path, *, threads: int) -> list[Read
                 kept.write(json.dumps({"file": file.name, "lines": known[file.name]}) + "\n")
                 kept.flush()
     return [_page(_open(file), known[file.name]) for file in files]
+
+
+def draw_pages(count: int, folder: Path, seed: int) -> list[Path]:
+    """Files of so many generated receipts and as many travel documents; those there are kept.
+
+    They stand for clean pages and for layouts that real receipts do not have. They are read like
+    real ones: a generator knows its lines, but not where each character lies.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    files = []
+    for index in track(range(count), description="generated pages"):
+        for kind, make in (("receipt", make_receipt), ("passport", make_passport)):
+            file = folder / f"{kind}-{index}.jpg"
+            if not file.exists():
+                drawn = make(random.Random(f"{seed}/places/{kind}/{index}")).image
+                partial = file.with_suffix(".partial")
+                drawn.save(partial, "JPEG", quality=_JPEG_QUALITY)
+                partial.rename(file)
+            files.append(file)
+    return files
 
 
 def _open(file: Path) -> Image.Image:
