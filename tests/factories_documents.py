@@ -329,7 +329,7 @@ def image_bomb_pdf() -> bytes:
     )
 
 
-def slow_pdf(doublings: int = 30) -> bytes:
+def doubling_pdf(doublings: int = 30) -> bytes:
     """Forms that draw the next form twice, thirty levels deep: 2^30 drawings in 6 KB."""
     page = (
         b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R "
@@ -346,6 +346,23 @@ def slow_pdf(doublings: int = 30) -> bytes:
         resources = b"/Resources << /XObject << /X %d 0 R >> >>" % (level + 6)
         objects.append(stream(b"/X Do /X Do", form + resources))
     objects.append(stream(b"0 0 595 842 re f", form))
+    return assemble_pdf(objects)
+
+
+def slow_pdf(drawings: int = 20_000) -> bytes:
+    """One translucent form as large as the page, drawn over and over: slow, in little memory."""
+    page = (
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources "
+        b"<< /XObject << /X 5 0 R >> /ExtGState << /G << /ca 0.5 >> >> >> >>"
+    )
+    group = b"/Type /XObject /Subtype /Form /BBox [0 0 595 842] /Group << /S /Transparency >>"
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        page,
+        stream(b"/G gs" + b" /X Do" * drawings),
+        stream(b"0 0 595 842 re f", group),
+    ]
     return assemble_pdf(objects)
 
 

@@ -53,7 +53,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], int, str, str]] = {
     "pdf-of-5000-pages": (lambda: made.pdf(pages=5000), 413, LARGE, "5000 pages"),
     # Half as much again as a PDF's process may have.
     "pdf-of-endless-spaces": (lambda: made.flate_bomb_pdf(1600), 422, UNREADABLE, "memory or time"),
-    "pdf-of-a-billion-drawings": (made.slow_pdf, 422, UNREADABLE, "than is allowed"),
+    "pdf-of-a-billion-drawings": (made.doubling_pdf, 422, UNREADABLE, "than is allowed"),
     "pdf-of-circular-pages": (made.circular_pages_pdf, 422, UNREADABLE, "damaged"),
     "pdf-cut-off": (lambda: made.pdf()[:200], 422, UNREADABLE, "damaged"),
 }
@@ -203,7 +203,8 @@ async def test_a_pdf_that_draws_for_ever_keeps_nobody_waiting(up: Serving) -> No
     await still_answers(up)
     seconds = time.monotonic() - began
     assert not slow.done(), seconds
-    problem_in(await slow, 422, UNREADABLE)
+    problem = problem_in(await slow, 422, UNREADABLE)
+    assert "longer than 10 seconds" in problem["detail"]
 
 
 async def test_the_real_line_reader_survives_odd_pages(database_url: str, tmp_path: Path) -> None:

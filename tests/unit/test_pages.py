@@ -152,7 +152,7 @@ def test_swapped_sides_stay_apart() -> None:
         (documents.pdf(5000), DocumentTooLarge, "5000 pages"),
         (documents.pdf(media_box="0 0 1 1"), UnreadableDocument, "too small"),
         (documents.flate_bomb_pdf(), UnreadableDocument, "memory or time"),
-        (documents.slow_pdf(), UnreadableDocument, "memory or time"),
+        (documents.doubling_pdf(), UnreadableDocument, "memory or time"),
         (documents.circular_pages_pdf(), UnreadableDocument, "damaged"),
     ],
 )
