@@ -30,6 +30,7 @@ from rich.table import Table
 
 from extraction.document_types.base import DocumentType, Kind
 from extraction.document_types.catalogue import BUILT_IN
+from extraction.record import value_of
 from extraction.scoring import score_field, score_record
 from trainer.calibrate import expected_calibration_error
 from trainer.synth.passports import make_passport
@@ -105,7 +106,10 @@ def _at(record: Any, path: str) -> Any:
 
 
 def correction(truth: Truth, answer: Mapping[str, Any]) -> dict[str, Any]:
-    """What a clerk would send: only fields that are wrong or missing, a list as a whole."""
+    """What a clerk would send: only fields that are wrong or missing, a list as a whole.
+
+    What a page prints and the service has no value for (the currency "$") is sent as absent.
+    """
     document_type: DocumentType = BUILT_IN[truth.document_type].select(truth.fields)
     scores = score_record(document_type, truth.record, answer["record"]).fields
     wrong: dict[str, Any] = {}
@@ -115,7 +119,8 @@ def correction(truth: Truth, answer: Mapping[str, Any]) -> dict[str, Any]:
         if invented:
             wrong[spec.name] = [] if spec.kind is Kind.LIST else None
         elif scores.get(spec.name, 1.0) < CLOSE_ENOUGH:
-            wrong[spec.name] = reference
+            known = spec.kind is Kind.LIST or value_of(spec.kind, spec, str(reference)) is not None
+            wrong[spec.name] = reference if known else None
     return wrong
 
 

@@ -212,9 +212,10 @@ def _month_names(word: str) -> frozenset[int]:
         return english
     if word in _EXTRA_MONTHS:
         return frozenset({_EXTRA_MONTHS[word]})
-    return frozenset(
-        month for name, month in _all_months() if name == word or _is_prefix(word, name)
-    )
+    # A whole name before a cut one: "mei" is May in Dutch, Malay and Indonesian, and begins June
+    # in Irish.
+    whole = frozenset(month for name, month in _all_months() if name == word)
+    return whole or frozenset(month for name, month in _all_months() if _is_prefix(word, name))
 
 
 def _english_months(word: str) -> frozenset[int]:

@@ -149,6 +149,8 @@ def test_a_number_of_many_digits_is_no_part_of_a_date() -> None:
         ("01 JAN/JAN 85", date(1985, 1, 1), "Canadian passport"),
         ("05 LIS/NOV 2010", date(2010, 11, 5), "listopad is October in Croatian; NOV decides"),
         ("04 PAŹ 2009", date(2009, 10, 4), "Polish"),
+        ("23 Mei 2013", date(2013, 5, 23), "Malay and Dutch; Irish June only begins so"),
+        ("23 MEI/JUN 2013", date(2013, 6, 23), "Irish; JUN decides"),
         ("17 ELO 1990", date(1990, 8, 17), "Finnish"),
         ("14 Φεβ 2015", date(2015, 2, 14), "Greek"),
         ("3 июля 1999", date(1999, 7, 3), "Russian"),
