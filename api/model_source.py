@@ -21,6 +21,7 @@ from extraction.lines import LineReader
 from extraction.model_folder import BadModelFolder, ModelFolder, open_model_folder
 from extraction.page_limits import PageLimits
 from extraction.prompt import PromptStyle
+from extraction.tower_reader import TOWER, TowerReader
 from extraction.traits import ModelTraits
 
 UNNAMED = "unnamed"
@@ -203,6 +204,14 @@ def page_limits(settings: Settings) -> PageLimits:
     )
 
 
+def _tower_reader(folder: Path, settings: Settings) -> TowerReader | None:
+    """The tower of the version or, which is the same, of the model that it was made from."""
+    for place in (folder / TOWER, settings.model_dir.expanduser() / TOWER):
+        if TowerReader.is_in(place):
+            return TowerReader(place, settings.ocr_threads)
+    return None
+
+
 def load_extractor(settings: Settings, traits: ModelTraits, engine: Engine) -> Extractor:
     """The serving sentence with its models loaded; blocks for about a second."""
     folder = starting_folder(settings, traits)
@@ -215,5 +224,6 @@ def load_extractor(settings: Settings, traits: ModelTraits, engine: Engine) -> E
         page_limits=page_limits(settings),
         max_characters=settings.max_prompt_characters,
         max_images=settings.max_images,
+        tower=_tower_reader(folder, settings) if traits.pages.stretched else None,
     )
     return Extractor(engine, readers, ocr_slots=settings.ocr_slots)

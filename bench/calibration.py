@@ -1,6 +1,7 @@
 """How sure the running service should be: confidence against a judge's verdict, value by value.
 
-    python bench/calibration.py [--sroie FOLDER] [--split 400-499] [--generated 20] [--json]
+    python bench/calibration.py [--sroie FOLDER] [--split 400-499] [--generated 20] [--ocr off]
+        [--json]
 
 Documents that were not trained on (SROIE's held-out receipts, and generated ones with seeds of
 their own) go through `/extract`; what is wrong goes back through `/feedback` as a clerk's
@@ -124,9 +125,11 @@ def correction(truth: Truth, answer: Mapping[str, Any]) -> dict[str, Any]:
     return wrong
 
 
-async def one(client: httpx.AsyncClient, truth: Truth) -> list[tuple[str, str, float, bool]]:
+async def one(
+    client: httpx.AsyncClient, truth: Truth, ocr: str
+) -> list[tuple[str, str, float, bool]]:
     """Extract, judge, correct; the judged values as type, path, confidence, verdict."""
-    form = {"document_type": truth.document_type, "fields": ",".join(truth.fields)}
+    form = {"document_type": truth.document_type, "fields": ",".join(truth.fields), "ocr": ocr}
     response = await client.post("/extract", data=form, files={"file": (truth.name, truth.content)})
     response.raise_for_status()
     answer = response.json()
@@ -155,7 +158,7 @@ async def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
         async def ask(row: dict[str, Any]) -> dict[str, Any]:
             async with slots:
-                return {"values": await one(client, row["truth"])}
+                return {"values": await one(client, row["truth"], arguments.ocr)}
 
         answers = await gather([{"truth": truth} for truth in truths], ask)
     values = [value for answer in answers for value in answer["values"]]
@@ -180,6 +183,7 @@ def main() -> int:
     parser.add_argument("--sroie", type=Path, help="folder with receipts.jsonl and images")
     parser.add_argument("--split", default="400-499")
     parser.add_argument("--generated", type=int, default=0, help="passports; a third of receipts")
+    parser.add_argument("--ocr", choices=("on", "off"), default="on", help="off: the model alone")
     parser.add_argument("--concurrency", type=int, default=4)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()

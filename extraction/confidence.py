@@ -46,9 +46,15 @@ _UNFITTED = {
     "alternatives": -0.2,
 }
 _EVERY_TYPE = "*"
+_ALONE = "/alone"
 # Of zones whose digits all agree, the share of fields that are right; the digit itself misses one
 # error in ten, the composite most of the rest.
 _PROVEN, _UNPROVEN_LETTERS, _DISPROVEN = 0.995, 0.97, 0.35
+
+
+def calibrated_as(document_type: str, *, with_ocr: bool) -> str:
+    """The name of the weights for a type: a model without the OCR's lines errs in other ways."""
+    return document_type if with_ocr else document_type + _ALONE
 
 
 def token_spans(tokens: Sequence[Token]) -> list[tuple[Token, int, int]]:
@@ -108,7 +114,7 @@ class Calibration:
     """Fitted weights per document type.
 
     Attributes:
-        weights: document type, or "*" for the others -> signal or "bias" -> weight.
+        weights: as `calibrated_as` names them, or "*" for the others -> signal or "bias" -> weight.
         fitted: False where the weights are a guess that nothing was measured for.
     """
 
@@ -125,9 +131,15 @@ class Calibration:
             return cls()
         return cls(json.loads(path.read_text())["weights"], fitted=True)
 
-    def confidence(self, document_type: str, signals: Mapping[str, float]) -> float:
-        """Probability that a value with these signals is right, 0.01 to 0.999."""
-        weights = self.weights.get(document_type) or self.weights.get(_EVERY_TYPE) or _UNFITTED
+    def confidence(self, calibrated: str, signals: Mapping[str, float]) -> float:
+        """Probability that a value with these signals is right, 0.01 to 0.999.
+
+        Args:
+            calibrated: as `calibrated_as` gives it; without weights for a type alone, the type's.
+            signals: of the value.
+        """
+        names = (calibrated, calibrated.removesuffix(_ALONE), _EVERY_TYPE)
+        weights = next((self.weights[name] for name in names if name in self.weights), _UNFITTED)
         score = weights.get("bias", 0.0)
         score += sum(weights.get(name, 0.0) * value for name, value in signals.items())
         return min(max(1 / (1 + math.exp(-max(min(score, 30.0), -30.0))), 0.01), 0.999)

@@ -6,19 +6,19 @@ costs is measured here and goes into the response, the log and the metrics under
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
 from extraction.answer import answer_tokens, grammar_of
-from extraction.confidence import Calibration
+from extraction.confidence import Calibration, calibrated_as
 from extraction.document_types.base import DocumentType
 from extraction.document_types.catalogue import BUILT_IN
 from extraction.document_types.document import is_document
 from extraction.document_types.graph import is_graph
 from extraction.document_types.passport import PASSPORT
 from extraction.engine import Completion, Engine, Prompt, Sampling
-from extraction.entity_tokens import can_write, write_entity_tokens
+from extraction.entity_tokens import write_entity_tokens
 from extraction.errors import EngineUnavailable, ModelCannotSee
 from extraction.evidence import EvidenceFinder
 from extraction.fields import Judged, read_fields
@@ -27,13 +27,13 @@ from extraction.lines import Line, LineReader
 from extraction.markdown.extraction import extraction_of
 from extraction.markdown.parse import PageParser
 from extraction.media import PDF, media_type
-from extraction.mrz import FoundMrz
 from extraction.nesting import nested
 from extraction.page_view import ShownPages
 from extraction.pages import Page, load_pages
 from extraction.plain_text import read_text, text_lines
 from extraction.printed_values import printed_only, with_own_dates
 from extraction.prompt import AnswerFormat, Asked, build_prompt, fits, layout_of, prompt_hash
+from extraction.reading import NoType, Reading, Source, answerable
 from extraction.record import ParsedAnswer, normalise_record, parse_record
 from extraction.request import (
     NOT_ASKED,
@@ -130,12 +130,15 @@ class Extractor:
         with stages.timed("lines"):
             lines = list(lines) if lines is not None else await self._read_lines(request, pages)
         asked = self._asked(version)  # another one, where a swap came while the page was read
+        source = Source(request, pages, lines, can_read)
         if request.document_type is not None and is_document(request.document_type):
-            return await self._document(_Source(request, pages, lines, can_read), version, stages)
+            return await self._document(source, version, stages)
+        if not source.with_ocr:
+            with stages.timed("lines"):
+                source = replace(source, own_lines=await self._read_itself(pages, asked))
         with stages.timed("prompt"):
-            source = _Source(request, pages, lines, can_read)
             reading = await asyncio.to_thread(self._begin, source, asked)
-        if isinstance(reading, _NoType):
+        if isinstance(reading, NoType):
             return self._unknown(reading, source, asked, stages)
         completion = None
         if reading.prompt is not None:
@@ -146,7 +149,7 @@ class Extractor:
         answered = (self.versions.find(completion.model) if completion else None) or asked
         return await asyncio.to_thread(self._record_of, reading, completion, answered, stages)
 
-    async def _document(self, source: "_Source", version: str | None, stages: Stages) -> Extraction:
+    async def _document(self, source: Source, version: str | None, stages: Stages) -> Extraction:
         """Whole pages as Markdown, each asked for by itself."""
         request, known = source.request, self._asked(version)
         wanted = cast("DocumentType", request.document_type).select(request.fields)
@@ -195,27 +198,39 @@ class Extractor:
             return []
         return [line for page in pages for line in await self._read_page(page)]
 
-    def _begin(self, source: "_Source", version: KnownVersion) -> "_Reading | _NoType":
+    async def _read_itself(self, pages: Sequence[Page], version: KnownVersion) -> list[Line]:
+        """What the default model's own tower reads; nothing where a version looks at pages."""
+        reader = self.readers.tower
+        if reader is None or not version.traits.pages.stretched:
+            return []
+        read: list[Line] = []
+        for page in pages:
+            async with self._slots:
+                read += await asyncio.to_thread(reader.read, page)
+        return read
+
+    def _begin(self, source: Source, version: KnownVersion) -> Reading | NoType:
         """Lines -> type -> what is asked -> zone, prompt. Takes a while: a thread's work."""
-        request, lines = source.request, source.lines
+        request, lines = source.request, source.lines or source.own_lines
         document_type, sure = request.document_type, 1.0
         if document_type is None:
             decision = self.readers.classifier.decide(lines)
             document_type = BUILT_IN.get(decision.name)
             # Without a reader nothing was looked at, so nothing is sure.
-            sure = decision.confidence if source.can_read else 0.0
+            sure = decision.confidence if source.was_read else 0.0
         if document_type is None:
-            return _NoType(sure)
+            return NoType(sure)
         wanted = document_type.select(request.fields)
         asked = Asked(
-            _answerable(wanted, request.answer_format),
+            answerable(wanted, request.answer_format),
             request.answer_format,
             reasoning=request.reasoning,
             style=version.traits.style,
             layout=version.traits.layout,
         )
+        shown = source.lines if source.with_ocr else source.own_lines
+        lines = shown or lines
         zone = find_zone(wanted, lines)
-        shown = lines if request.use_lines else ()
         warnings: tuple[str, ...] = ()
         if len(asked.document_type.fields) < len(wanted.fields):
             warnings += ("nested-fields-left-out",)
@@ -227,7 +242,7 @@ class Extractor:
         elif any(field.asked for field in asked.document_type.fields):
             prompt, more = self._prompt(asked, source.pages, shown, version.traits)
             warnings += more
-        return _Reading(wanted, asked, source.pages, lines, sure, zone, prompt, warnings)
+        return Reading(source, wanted, asked, lines, sure, zone, prompt, warnings)
 
     def _prompt(
         self, asked: Asked, pages: Sequence[Page], lines: Sequence[Line], traits: ModelTraits
@@ -249,7 +264,7 @@ class Extractor:
         return Sampling(max_tokens=answer_tokens(asked), grammar=grammar)
 
     def _unknown(
-        self, reading: "_NoType", source: "_Source", version: KnownVersion, stages: Stages
+        self, reading: NoType, source: Source, version: KnownVersion, stages: Stages
     ) -> Extraction:
         warnings = ("unknown-document-type",)
         return Extraction(
@@ -275,7 +290,7 @@ class Extractor:
 
     def _record_of(
         self,
-        reading: "_Reading",
+        reading: Reading,
         completion: Completion | None,
         version: KnownVersion,
         stages: Stages,
@@ -304,7 +319,8 @@ class Extractor:
             )
             judged = Judged(normalised.values, places, checks)
             name = asked.document_type.name
-            fields = read_fields(name, leaves, judged, completion, version.calibration)
+            weights = calibrated_as(name, with_ocr=reading.source.with_ocr)
+            fields = read_fields(weights, leaves, judged, completion, version.calibration)
             if reading.zone is not None:
                 fields = with_zone(fields, reading.zone, wanted, reading.lines)
             read = len(fields)
@@ -337,44 +353,6 @@ class Extractor:
             prompt_tokens=completion.prompt_tokens if completion else 0,
             completion_tokens=completion.completion_tokens if completion else 0,
             timings_seconds=stages.seconds,
-            pages=tuple(reading.pages),
+            pages=tuple(reading.source.pages),
             lines=tuple(reading.lines),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """One document as it came; `can_read` tells whether lines could be read at all."""
-
-    request: ExtractRequest
-    pages: Sequence[Page]
-    lines: Sequence[Line]
-    can_read: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """One document on its way: what is wanted, what of it the model is asked, what was read."""
-
-    wanted: DocumentType
-    asked: Asked
-    pages: Sequence[Page]
-    lines: Sequence[Line]
-    sure: float
-    zone: FoundMrz | None
-    prompt: Prompt | None
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _NoType:
-    """A document of which `auto` makes nothing."""
-
-    sure: float
-
-
-def _answerable(document_type: DocumentType, answer_format: AnswerFormat) -> DocumentType:
-    """The fields that the form of the answer can hold: entity tokens are flat."""
-    if answer_format is AnswerFormat.JSON or all(map(can_write, document_type.fields)):
-        return document_type
-    return replace(document_type, fields=tuple(filter(can_write, document_type.fields)))

@@ -21,7 +21,7 @@ class Judged:
 
 
 def read_fields(
-    document_type: str,
+    calibrated: str,
     leaves: Sequence[RawLeaf],
     judged: Judged,
     completion: Completion | None,
@@ -30,7 +30,7 @@ def read_fields(
     """The fields of an answer by their paths.
 
     Args:
-        document_type: name of the type.
+        calibrated: which weights the confidence has, as `calibrated_as` gives it.
         leaves: the values as the model wrote them.
         judged: what is known of them.
         completion: the answer, for the tokens that wrote each value; None where none was asked for.
@@ -52,7 +52,7 @@ def read_fields(
             path=leaf.path,
             value=value,
             raw=leaf.raw,
-            confidence=round(calibration.confidence(document_type, signals), 4),
+            confidence=round(calibration.confidence(calibrated, signals), 4),
             evidence=evidence,
             source=Source.MODEL,
             signals=signals,

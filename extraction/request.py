@@ -12,6 +12,7 @@ from extraction.evidence import ReadField
 from extraction.lines import Line, LineReader
 from extraction.pages import Page, PageLimits
 from extraction.prompt import AnswerFormat
+from extraction.tower_reader import TowerReader
 from extraction.traits import ModelTraits
 
 UNKNOWN_TYPE: Final = "unknown"
@@ -95,6 +96,7 @@ class Readers:
         page_limits: how large a document may be.
         max_characters: most characters of lines in a prompt.
         max_images: most pages that a model that sees is shown.
+        tower: reads what the OCR may not, for versions that read with the default model's tower.
     """
 
     lines: LineReader | None
@@ -104,3 +106,4 @@ class Readers:
     page_limits: PageLimits = field(default_factory=PageLimits)
     max_characters: int = 9000
     max_images: int = 1
+    tower: TowerReader | None = None

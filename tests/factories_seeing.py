@@ -17,8 +17,9 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from extraction.engine import Message, Prompt
 from extraction.layout import Layout
+from extraction.tower_reader import TOWER
 from trainer.default_model.assemble import install_seeing
-from trainer.default_model.sight import TOWER, Sight
+from trainer.default_model.sight import Sight
 from trainer.default_model.vision.reader import TARGETS
 from trainer.default_model.vision.seeing import load_seeing, save_sight
 

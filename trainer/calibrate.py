@@ -26,7 +26,7 @@ from sqlalchemy import select
 
 from db.sessions import make_engine, make_sessions
 from db.tables import Correction, Prediction, State, Verdict
-from extraction.confidence import SIGNALS
+from extraction.confidence import SIGNALS, calibrated_as
 from extraction.evidence import Source
 
 BINS = 10
@@ -40,14 +40,14 @@ class Judged:
 
     Attributes:
         document: groups the values of one document.
-        document_type: name of its type.
+        calibrated: which weights its confidence has (`extraction.confidence.calibrated_as`).
         path: the field.
         signals: what the confidence was computed from.
         right: whether the person left it as it was.
     """
 
     document: str
-    document_type: str
+    calibrated: str
     path: str
     signals: Mapping[str, float]
     right: bool
@@ -84,7 +84,9 @@ def judged_values(rows: Sequence[tuple[Prediction, Correction]]) -> list[Judged]
                 continue
             value = Judged(
                 str(prediction.document_id),
-                prediction.document_type,
+                calibrated_as(
+                    prediction.document_type, with_ocr=bool(prediction.options.get("ocr", True))
+                ),
                 path,
                 read["signals"],
                 not any(path == item or path.startswith(f"{item}.") for item in wrong),
@@ -199,8 +201,8 @@ def main(
     """Fit the confidence on the corrections in a database."""
     values = judged_values(asyncio.run(_load(database_url)))
     fits: dict[str, Fit] = {}
-    for name in sorted({value.document_type for value in values}):
-        own = [value for value in values if value.document_type == name]
+    for name in sorted({value.calibrated for value in values}):
+        own = [value for value in values if value.calibrated == name]
         try:
             fits[name] = fit(own)
         except ValueError as error:

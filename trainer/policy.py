@@ -24,8 +24,9 @@ from transformers import (
 
 from extraction.errors import DocloopError
 from extraction.page_view import PageView
+from extraction.tower_reader import TOWER
 from trainer.base_model import load_base
-from trainer.default_model.sight import TOWER, is_sight
+from trainer.default_model.sight import is_sight
 from trainer.profile import AdapterSection
 from trainer.vocabulary import NAME
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from extraction.model_folder import file_sha256
+from extraction.tower_reader import TOWER
 from trainer.default_model.assemble import ADAPTER_FILES, SERVING_FILES
-from trainer.default_model.sight import TOWER, is_sight
+from trainer.default_model.sight import is_sight
 from trainer.policy import ADAPTER, CARD, base_of, load_foundation, read_card
 
 # What training leaves as it is.

@@ -22,11 +22,11 @@ from extraction.extract import Extraction, Extractor, ExtractRequest, Readers
 from extraction.model_folder import ModelFolder, open_model_folder
 from extraction.pages import Page
 from extraction.prompt import Asked, build_prompt
+from extraction.tower_reader import SIDE
 from tests.factories_engine import serving
 from tests.factories_lines import page_of
 from tests.factories_seeing import answered_by_transformers, whole, write_shipped
 from trainer.default_model.assemble import assemble
-from trainer.default_model.vision.tower import SIDE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from extraction.tower_reader import CHARACTERS
 from trainer.default_model.vision.alignment import align
-from trainer.default_model.vision.grid import CHARACTERS, UNKNOWN
+from trainer.default_model.vision.grid import UNKNOWN
 
 CLASSES = 8
 

@@ -5,9 +5,9 @@ import random
 from PIL import Image, ImageDraw
 
 from extraction.lines import Box, Line
+from extraction.tower_reader import SIDE
 from extraction.written import written_part
 from trainer.default_model.vision.bands import band_of
-from trainer.default_model.vision.tower import SIDE
 
 
 def page_with(boxes: list[Box], size: tuple[int, int]) -> tuple[Image.Image, list[Line]]:

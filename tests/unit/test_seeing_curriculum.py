@@ -10,11 +10,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.nn import functional
 
+from extraction.tower_reader import SIDE, TOWER
 from tests.factories_lines import page_of
 from tests.factories_seeing import write_decoder, write_trained
 from trainer.base_model import read_tokenizer
 from trainer.default_model.__main__ import SHIPPED, adapter_before
-from trainer.default_model.sight import TOWER
 from trainer.default_model.sroie import ReadReceipt
 from trainer.default_model.vision import answers
 from trainer.default_model.vision.answers import Steps, share_right, train_answers
@@ -23,7 +23,7 @@ from trainer.default_model.vision.plan import load_curriculum
 from trainer.default_model.vision.questions import question_of, spelled
 from trainer.default_model.vision.reader import LEARNED, Reader, autocast
 from trainer.default_model.vision.seeing import load_seeing, save_parts
-from trainer.default_model.vision.tower import SIDE, TILE
+from trainer.default_model.vision.tower import TILE
 from trainer.stage import read_lines
 
 PLAN = load_curriculum()

@@ -19,11 +19,12 @@ from extraction.model_folder import differences, open_model_folder
 from extraction.page_view import PageView
 from extraction.pages import Page
 from extraction.prompt import AnswerFormat, Asked, build_prompt
+from extraction.tower_reader import TOWER
 from tests.factories_lines import page_of
 from tests.factories_seeing import PAGES, as_parts, write_shipped, write_trained
 from trainer.base_model import read_tokenizer
 from trainer.default_model.assemble import assemble, version_of
-from trainer.default_model.sight import PARTS, TOWER, WEIGHTS, base_name
+from trainer.default_model.sight import PARTS, WEIGHTS, base_name
 from trainer.default_model.vision.seeing import TILE_TOKENS, image_tokens, load_sight, processor_of
 from trainer.page_size import by_page_size
 from trainer.policy import base_of, load_policy

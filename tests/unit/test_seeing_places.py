@@ -10,11 +10,12 @@ import torch
 from PIL import Image, ImageDraw
 from torch.nn import functional
 
+from extraction.tower_reader import CHARACTERS, SIDE
 from tests.factories_seeing import write_decoder
 from trainer.default_model.__main__ import sight_of
 from trainer.default_model.sight import WEIGHTS
 from trainer.default_model.vision import read_characters
-from trainer.default_model.vision.grid import CHARACTERS, UNKNOWN, grid_text
+from trainer.default_model.vision.grid import UNKNOWN, grid_text
 from trainer.default_model.vision.places import (
     PlaceReader,
     aligned,
@@ -25,7 +26,7 @@ from trainer.default_model.vision.places import (
 from trainer.default_model.vision.plan import load_curriculum
 from trainer.default_model.vision.read_characters import ReadPage, draw_pages, read_pages
 from trainer.default_model.vision.seeing import load_parts, load_seeing, save_parts
-from trainer.default_model.vision.tower import PATCH, SIDE
+from trainer.default_model.vision.tower import PATCH
 from trainer.default_model.vision.windows import (
     WINDOW,
     AskedWindows,

@@ -11,13 +11,13 @@ from pydantic import ValidationError
 from transformers import Idefics3Config
 from transformers.models.idefics3.modeling_idefics3 import Idefics3Connector
 
-from trainer.default_model.vision.grid import CHARACTERS, grid_text, place_characters, plain
+from extraction.tower_reader import CHARACTERS, SIDE
+from trainer.default_model.vision.grid import grid_text, place_characters, plain
 from trainer.default_model.vision.plan import CURRICULUM, load_curriculum
 from trainer.default_model.vision.seeing import connect
 from trainer.default_model.vision.tower import (
     FOLD,
     HIDDEN,
-    SIDE,
     TILE,
     build_tower,
     encode_window,

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from extraction.tower_reader import TOWER
 from trainer.default_model.assemble import assemble, install_seeing, version_of
-from trainer.default_model.sight import TOWER, WEIGHTS
+from trainer.default_model.sight import WEIGHTS
 from trainer.stage import read_lines
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from trainer.default_model.sight import CARD, TOWER, WEIGHTS, base_name, is_sight, read_sight
+from extraction.tower_reader import TOWER, TowerReader
+from trainer.default_model.sight import CARD, WEIGHTS, base_name, is_sight, read_sight
 from trainer.vocabulary import NAME, special_tokens
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -33,7 +34,9 @@ def assemble(adapter: Path, folder: Path) -> str:
     version = version_of(adapter)
     card = folder / "docloop.json"
     traits = _traits(adapter, version)
-    if card.exists() and json.loads(card.read_text()) == traits:
+    tower = adapter / TOWER
+    whole = not is_sight(tower) or TowerReader.is_in(folder / TOWER)
+    if whole and card.exists() and json.loads(card.read_text()) == traits:
         _copy_serving_files(adapter, folder)
         return version
     import torch
@@ -41,13 +44,16 @@ def assemble(adapter: Path, folder: Path) -> str:
 
     from trainer.policy import load_foundation
 
-    tower = adapter / TOWER
     base = str(tower) if is_sight(tower) else NAME
     model, processor = load_foundation(base, sees_images=is_sight(tower))
     _check_layers(adapter, {name for name, _ in model.named_modules()})
-    merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
+    if is_sight(tower):
+        from trainer.default_model.vision.export import export_reader
+
+        export_reader(model, processor.tokenizer, partial / TOWER)
+    merged = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
     merged.to(torch.bfloat16).save_pretrained(partial)
     processor.save_pretrained(partial)
     _copy_serving_files(adapter, partial)

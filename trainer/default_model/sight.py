@@ -16,9 +16,9 @@ from typing import Any
 
 from extraction.layout import Layout
 from extraction.page_view import PageView
+from extraction.tower_reader import TOWER
 from trainer.vocabulary import NAME
 
-TOWER = "tower"
 WEIGHTS, CARD = "tower.safetensors", "tower.json"
 # The parts of an Idefics3 model that are not its decoder.
 PARTS = ("model.vision_model.", "model.connector.")

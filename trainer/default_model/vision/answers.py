@@ -22,7 +22,8 @@ from torch.utils.tensorboard import SummaryWriter
 from transformers import Trainer, TrainerCallback, set_seed
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
-from trainer.default_model.sight import TOWER, Sight
+from extraction.tower_reader import TOWER
+from trainer.default_model.sight import Sight
 from trainer.default_model.vision.arguments import stage_arguments
 from trainer.default_model.vision.field_rows import View
 from trainer.default_model.vision.plan import AnswerSection

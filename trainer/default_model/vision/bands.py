@@ -12,8 +12,8 @@ from PIL import Image
 
 from extraction.layout import Layout, render_page
 from extraction.lines import Line
+from extraction.tower_reader import SIDE
 from extraction.written import written_part
-from trainer.default_model.vision.tower import SIDE
 
 _ROWS = (2, 3, 4, 6, 8, 12)
 

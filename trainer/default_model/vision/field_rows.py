@@ -21,11 +21,11 @@ from rich.progress import track
 from extraction.lines import Line, LineReader
 from extraction.page_view import PageView
 from extraction.pages import Page, load_pages
+from extraction.tower_reader import SIDE
 from trainer.default_model.dataset import Asker, Mix
 from trainer.default_model.sroie import ReadReceipt, lines_from
 from trainer.default_model.vision.bands import band_of
 from trainer.default_model.vision.plan import DocumentSection
-from trainer.default_model.vision.tower import SIDE
 from trainer.examples import Example
 from trainer.stage import read_lines, write_lines
 from trainer.synth.document import SyntheticDocument

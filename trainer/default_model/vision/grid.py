@@ -11,9 +11,9 @@ from unicodedata import normalize
 
 import numpy as np
 
-BLANK = " "
-# Each is one token of the decoder.
-CHARACTERS = BLANK + "".join(map(chr, range(33, 127)))
+from extraction.tower_reader import CHARACTERS
+
+BLANK = CHARACTERS[0]  # each of them is one token of the decoder
 UNKNOWN = -100  # of a cell nobody can say what is in it; as torch's losses ignore it
 _OTHER = "?"
 _CLASS_OF = {character: index for index, character in enumerate(CHARACTERS)}

@@ -5,7 +5,7 @@ import random
 import numpy as np
 from PIL import Image, ImageDraw
 
-from trainer.default_model.vision.grid import CHARACTERS
+from extraction.tower_reader import CHARACTERS
 from trainer.synth.fonts import choose_face, font
 
 _BLANK = 0

@@ -18,9 +18,10 @@ from torch.utils.tensorboard import SummaryWriter
 from transformers import Idefics3ForConditionalGeneration, Trainer, TrainerCallback
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
+from extraction.tower_reader import CHARACTERS
 from trainer.default_model.vision.alignment import align
 from trainer.default_model.vision.arguments import stage_arguments
-from trainer.default_model.vision.grid import CHARACTERS, grid_text
+from trainer.default_model.vision.grid import grid_text
 from trainer.default_model.vision.optimizer import MuonAndAdamW
 from trainer.default_model.vision.pictures import reading_picture
 from trainer.default_model.vision.plan import PlaceSection

@@ -15,8 +15,9 @@ import torch
 from PIL import Image
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
+from extraction.tower_reader import SIDE
 from trainer.default_model.vision.seeing import AROUND, IMAGE, WHOLE
-from trainer.default_model.vision.tower import PATCH, SIDE
+from trainer.default_model.vision.tower import PATCH
 
 # JSON's strings with what follows them, and the texts of entities.
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"(\s*:)?')

@@ -16,9 +16,10 @@ from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3I
 from transformers.models.idefics3.modeling_idefics3 import Idefics3Connector
 from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
+from extraction.tower_reader import SIDE
 from trainer.base_model import load_base
 from trainer.default_model.sight import CARD, PARTS, WEIGHTS, Sight, read_sight
-from trainer.default_model.vision.tower import FOLD, SIDE, TILE, build_tower, tower_config
+from trainer.default_model.vision.tower import FOLD, TILE, build_tower, tower_config
 from trainer.vocabulary import NAME
 
 IMAGE, AROUND, WHOLE = "<image>", "<fake_token_around_image>", "<global-img>"

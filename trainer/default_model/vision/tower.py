@@ -13,9 +13,11 @@ import torch
 from transformers import Idefics3VisionConfig
 from transformers.models.idefics3.modeling_idefics3 import Idefics3VisionTransformer
 
-TILE, PATCH = 1536, 32
+from extraction.tower_reader import CELL_PIXELS, SIDE
+
+PATCH = CELL_PIXELS
 FOLD = 1  # patches along the edge of what the connector makes one token of
-SIDE = TILE // PATCH  # patches along a tile's edge
+TILE = SIDE * PATCH
 HIDDEN, LAYERS, HEADS = 256, 8, 4
 _BASE = 100.0  # of the sinusoids: positions run to 48, not to the thousands of a text
 

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from torch.utils.data import Dataset
 
+from extraction.tower_reader import SIDE
 from trainer.default_model.vision.grid import UNKNOWN, place_characters
 from trainer.default_model.vision.read_characters import ReadPage
-from trainer.default_model.vision.tower import PATCH, SIDE
+from trainer.default_model.vision.tower import PATCH
 from trainer.synth.dice import chance
 from trainer.synth.vision.glyphs import make_tile
 from trainer.synth.vision.plate import Glyphs
