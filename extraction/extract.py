@@ -274,7 +274,7 @@ class Extractor:
             record={},
             fields={},
             checks=(),
-            warnings=warnings if source.lines else (*warnings, "no-text"),
+            warnings=warnings if source.lines or source.own_lines else (*warnings, "no-text"),
             reasoning=None,
             entity_tokens=None,
             schema_valid=True,
@@ -354,5 +354,5 @@ class Extractor:
             completion_tokens=completion.completion_tokens if completion else 0,
             timings_seconds=stages.seconds,
             pages=tuple(reading.source.pages),
-            lines=tuple(reading.lines),
+            lines=tuple(reading.source.lines),
         )

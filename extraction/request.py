@@ -61,7 +61,7 @@ class Extraction:
         model_version: the version that answered; the one in use where none was asked.
         timings_seconds: per stage: decode, lines, prompt, queue, engine, checks.
         pages: the decoded pages.
-        lines: what the OCR read, all pages.
+        lines: what the OCR read, all pages; nothing of what the model read itself.
     """
 
     document_type: str

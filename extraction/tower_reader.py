@@ -32,11 +32,19 @@ SIDE = 48  # cells along the edge of the grid that the tower knows
 WINDOW = 16  # cells along the edge of what it reads at once
 _STEP = 8  # cells from one window to the next: a character is read best in a window's middle
 _AROUND = 4  # cells of the page that are read around the written part
-_SIDES = (48, 56)
+_COLUMNS = (24, 32, 48, 56)
+# So many grids are looked at closely, if they give so much of what the best one gives.
+_BEST, _NEARLY = 2, 0.8
+# A cell is at least so high for its width. On a page of few lines the tower's own, square grid has
+# a letter in many cells.
+_LEAST_RATIO = 1.3
+_MUCH_LESS = 0.8  # a grid with less than this share of a square one's rows is another one
 _SHIFTS = (0.0, 0.5)
 _BATCH = 12
-# Fine cells are half a cell wide. A run of so many is one character, so many blanks end a piece.
-_LONGEST, _GAP = 3, 7
+_LEAST_ROWS = WINDOW - 2 * _AROUND
+# Fine cells are half a cell wide; so many blanks end a piece.
+_GAP, _LEAST_STEP = 7, 2.0
+_AGAIN = 0.4  # a run of 1.6 usual steps is two characters
 _SPACE = 1.5  # times the usual step from one character to the next
 _LEAST_SCORE = 0.4
 # What a line has to have above this, summed over its characters, says which of two is kept.
@@ -44,6 +52,8 @@ _DOUBT = 0.35
 # Two lines are readings of one where they share so much of the smaller one's area, or are less than
 # so many rows apart and so alike (`rapidfuzz.fuzz.ratio`).
 _SHARED, _APART, _ALIKE = 0.4, 0.75, 60
+# Of one with less than this share of the other's worth, this much of its area is enough.
+_FAINT, _TOUCHING = 0.3, 0.1
 
 
 class TowerReader:
@@ -77,35 +87,44 @@ class TowerReader:
         part = written_part(page.image)
         found: list[tuple[float, Line]] = []
         with self._lock:
-            for side in _SIDES:
+            for size in self._best_sizes(page, part):
                 for down in _SHIFTS:
-                    grid = self._fine_grid(page.image, part, side, down)
+                    grid = self._fine_grid(page.image, part, size, down)
                     found.extend(_lines_of(grid, part, down, page.index))
         return [line for row in rows(_surest(found)) for line in row]
 
+    def _best_sizes(self, page: Page, part: Box) -> list[tuple[int, int]]:
+        """The grids in which most is read: a letter of another size than a cell is not."""
+        worth = {}
+        for size in _sizes(part, page):
+            grid = np.repeat(self._grid(page.image, part, size, (0.0, 0.0)), 2, axis=1)
+            worth[size] = sum(much for much, _ in _lines_of(grid, part, 0.0, page.index))
+        best = sorted(worth, key=lambda size: -worth[size])[:_BEST]
+        return [size for size in best if worth[size] >= _NEARLY * worth[best[0]]]
+
     def _fine_grid(
-        self, image: Image.Image, part: Box, side: int, down: float
+        self, image: Image.Image, part: Box, size: tuple[int, int], down: float
     ) -> NDArray[np.float32]:
-        """Likelihoods [side, 2 * side, characters] at half cells along the row."""
-        here, right = (self._grid(image, part, side, (shift, down)) for shift in _SHIFTS)
+        """Likelihoods [rows, 2 * columns, characters] at half cells along the row."""
+        here, right = (self._grid(image, part, size, (shift, down)) for shift in _SHIFTS)
         fine = np.repeat(here, 2, axis=1)
         # A cell of the second grid begins half a cell further right.
         fine[:, 1:] = (fine[:, 1:] + np.repeat(right, 2, axis=1)[:, :-1]) / 2
         return fine
 
     def _grid(
-        self, image: Image.Image, part: Box, side: int, shift: tuple[float, float]
+        self, image: Image.Image, part: Box, size: tuple[int, int], shift: tuple[float, float]
     ) -> NDArray[np.float32]:
-        """Likelihoods [side, side, characters]; windows overlap, their middles count most."""
-        pixels = _canvas(image, part, side, shift)
-        cells = side + 2 * _AROUND
-        corners = [(top, left) for top in _starts(cells) for left in _starts(cells)]
+        """Likelihoods [rows, columns, characters]; windows overlap, their middles count most."""
+        pixels = _canvas(image, part, size, shift)
+        high, wide = (cells + 2 * _AROUND for cells in size)
+        corners = [(top, left) for top in _starts(high) for left in _starts(wide)]
         windows = [_window(pixels, *corner) for corner in corners]
-        places = [_positions(*corner, side) for corner in corners]
+        places = [_positions(corner, size) for corner in corners]
         ramp = np.minimum(np.arange(WINDOW) + 1, WINDOW - np.arange(WINDOW))
         weight = np.outer(ramp, ramp)[:, :, None].astype(np.float32)
-        summed = np.zeros((cells, cells, len(CHARACTERS)), np.float32)
-        weights = np.zeros((cells, cells, 1), np.float32)
+        summed = np.zeros((high, wide, len(CHARACTERS)), np.float32)
+        weights = np.zeros((high, wide, 1), np.float32)
         for first in range(0, len(corners), _BATCH):
             chunk = slice(first, first + _BATCH)
             read = self._tower((np.stack(windows[chunk]), np.stack(places[chunk])))[0]
@@ -118,20 +137,32 @@ class TowerReader:
         return likelihoods
 
 
+def _sizes(part: Box, page: Page) -> Iterator[tuple[int, int]]:
+    """Rows and columns of the grids that a page is read from."""
+    ratio = part.height * page.height_pixels / max(part.width * page.width_pixels, 1)
+    for columns in _COLUMNS:
+        fewer = max(_LEAST_ROWS, round(columns * ratio / _LEAST_RATIO))
+        if fewer < _MUCH_LESS * columns:
+            yield fewer, columns
+        yield columns, columns
+
+
 def _canvas(
-    image: Image.Image, part: Box, side: int, shift: tuple[float, float]
+    image: Image.Image, part: Box, size: tuple[int, int], shift: tuple[float, float]
 ) -> NDArray[np.uint8]:
     """The written part and what is around it, grey, `CELL_PIXELS` a cell; edges are drawn on."""
     grey = image.convert("L")
-    wide, high = part.width * grey.width / side, part.height * grey.height / side
+    wide, high = part.width * grey.width / size[1], part.height * grey.height / size[0]
     around = int(max(wide, high) * (_AROUND + 1)) + 1
     padded = Image.fromarray(np.pad(np.asarray(grey), around, mode="edge"))
     left = around + part.left * grey.width + (shift[0] - _AROUND) * wide
     top = around + part.top * grey.height + (shift[1] - _AROUND) * high
-    cells = side + 2 * _AROUND
-    size = (cells * CELL_PIXELS, cells * CELL_PIXELS)
-    box = (left, top, left + cells * wide, top + cells * high)
-    return np.asarray(padded.resize(size, Image.Resampling.LANCZOS, box=box))
+    down, along = (cells + 2 * _AROUND for cells in size)
+    box = (left, top, left + along * wide, top + down * high)
+    drawn = padded.resize(
+        (along * CELL_PIXELS, down * CELL_PIXELS), Image.Resampling.LANCZOS, box=box
+    )
+    return np.asarray(drawn)
 
 
 def _starts(cells: int) -> list[int]:
@@ -144,10 +175,11 @@ def _window(pixels: NDArray[np.uint8], top: int, left: int) -> NDArray[np.uint8]
     return pixels[first[0] : last[0], first[1] : last[1]]
 
 
-def _positions(top: int, left: int, side: int) -> NDArray[np.int64]:
+def _positions(corner: tuple[int, int], size: tuple[int, int]) -> NDArray[np.int64]:
     """Where a window's cells would lie in the tower's own grid."""
     first = [
-        min(max(0, edge - _AROUND) * SIDE // max(side, SIDE), SIDE - WINDOW) for edge in (top, left)
+        min(max(0, edge - _AROUND) * SIDE // max(cells, SIDE), SIDE - WINDOW)
+        for edge, cells in zip(corner, size, strict=True)
     ]
     down, along = (edge + np.arange(WINDOW) for edge in first)
     return (down[:, None] * SIDE + along[None, :]).ravel()
@@ -157,15 +189,15 @@ def _lines_of(
     grid: NDArray[np.float32], part: Box, down: float, page: int
 ) -> Iterator[tuple[float, Line]]:
     """Lines of a fine grid, each with how much speaks for it."""
-    side, wide = grid.shape[:2]
+    high, wide = grid.shape[:2]
     read, sure = grid.argmax(axis=2), grid.max(axis=2)
-    for row in range(side):
+    for row in range(high):
         for first, last, text, scores in _texts(read[row], sure[row]):
             box = Box(
                 part.left + first / wide * part.width,
-                part.top + (row + down) / side * part.height,
+                part.top + (row + down) / high * part.height,
                 part.left + last / wide * part.width,
-                part.top + (row + down + 1) / side * part.height,
+                part.top + (row + down + 1) / high * part.height,
             )
             score = float(np.mean(scores))
             if score >= _LEAST_SCORE:
@@ -196,41 +228,42 @@ class _Run(NamedTuple):
     end: int
     character: str
 
-    @property
-    def times(self) -> int:
-        """How often it stands there."""
-        length = self.end - self.start
-        return 1 if length <= _LONGEST else round(length / 2)
+    def times(self, step: float) -> int:
+        """How often it stands there, where so many fine cells lie from one to the next."""
+        return max(1, int((self.end - self.start) / step + _AGAIN))
 
 
 def _piece(runs: Sequence[_Run], sure: NDArray[np.float32]) -> tuple[int, int, str, list[float]]:
     """A piece of a row; there is a space where characters stand further apart than most do."""
     steps = [(b.start + b.end - a.start - a.end) / 2 for a, b in pairwise(runs)]
-    widest = _SPACE * float(np.median(steps)) if steps else 0.0
-    text = runs[0].character * runs[0].times
+    usual = max(float(np.median(steps)), _LEAST_STEP) if steps else _LEAST_STEP
+    text = runs[0].character * runs[0].times(usual)
     for run, step in zip(runs[1:], steps, strict=True):
-        text += " " * (step >= widest) + run.character * run.times
-    scores = [float(sure[run.start : run.end].max()) for run in runs for _ in range(run.times)]
+        text += " " * (step >= _SPACE * usual) + run.character * run.times(usual)
+    scores = [
+        float(sure[run.start : run.end].max()) for run in runs for _ in range(run.times(usual))
+    ]
     return runs[0].start, runs[-1].end, text, scores
 
 
 def _surest(found: Sequence[tuple[float, Line]]) -> list[Line]:
     """Of lines that are readings of one, the one that most speaks for."""
-    kept: list[Line] = []
-    for _, line in sorted(found, key=lambda one: -one[0]):
-        if not any(_is_same(line, other) for other in kept):
-            kept.append(line)
-    return kept
+    kept: list[tuple[float, Line]] = []
+    for worth, line in sorted(found, key=lambda one: -one[0]):
+        if not any(_is_same(line, other, worth / much) for much, other in kept):
+            kept.append((worth, line))
+    return [line for _, line in kept]
 
 
-def _is_same(one: Line, other: Line) -> bool:
-    """Boxes that share much, or the halves of large print, which say alike."""
+def _is_same(one: Line, other: Line, share: float) -> bool:
+    """Boxes that share much, a faint one that touches another, halves of print that say alike."""
     a, b = one.box, other.box
     wide = min(a.right, b.right) - max(a.left, b.left)
     if wide <= 0:
         return False
     high = min(a.bottom, b.bottom) - max(a.top, b.top)
-    if high > 0 and wide * high > _SHARED * min(a.area, b.area):
+    least = _SHARED if share > _FAINT else _TOUCHING
+    if high > 0 and wide * high > least * min(a.area, b.area):
         return True
     beside = -high < _APART * min(a.height, b.height)
     return beside and fuzz.ratio(one.text, other.text) > _ALIKE

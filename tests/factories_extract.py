@@ -94,9 +94,8 @@ def extractor(
     readers = Readers(
         lines=cast("LineReader", reader or Reader(*pages)) if pages or reader else None,
         classifier=cast("TypeClassifier", classifier or Classifier()),
-        calibration=Calibration(),
         traits=traits,
-        **more,
+        **{"calibration": Calibration(), **more},
     )
     return Extractor(engine, readers)
 

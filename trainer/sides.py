@@ -137,7 +137,9 @@ def _usable(item: Learnable, number: int, types: Types, traits: ModelTraits) -> 
         return "nothing-confirmed"
     if is_document(document_type) and len(confirmed.reference.get("pages") or ()) != 1:
         return "several-pages"  # each is asked for by itself
-    if not shown_lines(item) and not traits.sees_images:
+    # Who reads lines with a tower of its own is not taught by them: they are half misread.
+    reads_itself = traits.pages.stretched and not item.holdout
+    if not shown_lines(item) and (reads_itself or not traits.sees_images):
         return "no-lines"
     return Usable(item, confirmed, number)
 

@@ -60,11 +60,16 @@ def test_a_correction_judges_the_values_that_it_touches() -> None:
         "merchant_name": {"source": "model", "signals": signals},
         "surname": {"source": "mrz", "signals": {}},
     }
-    prediction: Any = SimpleNamespace(document_id=uuid4(), document_type="receipt", fields=fields)
+    prediction: Any = SimpleNamespace(
+        document_id=uuid4(), document_type="receipt", fields=fields, options={}
+    )
     correction: Any = SimpleNamespace(
         verdict=Verdict.CORRECTED, record={"total": "1.00", "items": []}
     )
     judged = {value.path: value.right for value in judged_values([(prediction, correction)])}
     assert judged == {"total": False, "items.0.quantity": False, "merchant_name": True}
+    prediction.options = {"ocr": False}
+    alone = judged_values([(prediction, correction)])
+    assert {value.calibrated for value in alone} == {"receipt/alone"}
     unreadable: Any = SimpleNamespace(verdict=Verdict.UNREADABLE, record=None)
     assert judged_values([(prediction, unreadable)]) == []

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from db.queries.learning import Learnable
 from db.tables import ExamplePart
 from extraction.document_types.base import DocumentType, FieldSpec, Kind
 from extraction.document_types.catalogue import BUILT_IN
+from extraction.page_view import PageView
 from extraction.prompt import AnswerFormat, Asked, PromptStyle, build_prompt
 from extraction.scoring import score_record
 from extraction.traits import ModelTraits
@@ -183,6 +185,8 @@ def test_a_model_that_sees_gets_the_pages(profile: Profile) -> None:
     assert made.lines == ()
     assert "Copy every value exactly" in made.example.messages[-1][1]
     assert build([make_learnable(receipt_lines(), RECORD)], profile).train[0].page_blob_keys == ()
+    itself = replace(sees, pages=PageView(tile_pixels=1536, stretched=True))
+    assert not build([blind], profile, traits=itself).train
 
 
 def test_the_holdout_is_never_trained_on_nor_what_looks_like_it(profile: Profile) -> None:
