@@ -46,7 +46,7 @@ from extraction.stages import Stages
 from extraction.traits import ModelTraits
 from extraction.verdicts import find_zone, verdicts_on
 from extraction.versions import KnownVersion, KnownVersions, ManyVersions
-from extraction.zone import with_zone
+from extraction.zone import as_sure_as_read, with_zone
 
 __all__ = [
     "NOT_ASKED",
@@ -323,6 +323,8 @@ class Extractor:
             fields = read_fields(weights, leaves, judged, completion, version.calibration)
             if reading.zone is not None:
                 fields = with_zone(fields, reading.zone, wanted, reading.lines)
+                if not reading.source.with_ocr:
+                    fields = as_sure_as_read(fields)
             read = len(fields)
             if wanted.name == PASSPORT.name:
                 fields = printed_only(fields, reading.lines, reading.zone, version.traits)

@@ -22,7 +22,7 @@ from rapidfuzz import fuzz
 
 from extraction.lines import LEAST_SIDE_PIXELS, Box, Line, rows
 from extraction.pages import Page
-from extraction.written import written_part
+from extraction.written import dense_part, written_part
 
 TOWER = "tower"  # the folder in a model's folder
 FILE = "reader.xml"
@@ -38,7 +38,7 @@ _BEST, _NEARLY = 2, 0.8
 # A cell is at least so high for its width. On a page of few lines the tower's own, square grid has
 # a letter in many cells.
 _LEAST_RATIO = 1.3
-_MUCH_LESS = 0.8  # a grid with less than this share of a square one's rows is another one
+_MUCH_LESS = 0.8  # a part or a number of rows below this share of another is tried beside it
 _SHIFTS = (0.0, 0.5)
 _BATCH = 12
 _LEAST_ROWS = WINDOW - 2 * _AROUND
@@ -84,23 +84,22 @@ class TowerReader:
         """The lines of a page in reading order, their boxes on the page as given. Blocks."""
         if min(page.width_pixels, page.height_pixels) < LEAST_SIDE_PIXELS:
             return []
-        part = written_part(page.image)
         found: list[tuple[float, Line]] = []
         with self._lock:
-            for size in self._best_sizes(page, part):
+            for part, size in self._best_grids(page):
                 for down in _SHIFTS:
                     grid = self._fine_grid(page.image, part, size, down)
                     found.extend(_lines_of(grid, part, down, page.index))
         return [line for row in rows(_surest(found)) for line in row]
 
-    def _best_sizes(self, page: Page, part: Box) -> list[tuple[int, int]]:
+    def _best_grids(self, page: Page) -> list[tuple[Box, tuple[int, int]]]:
         """The grids in which most is read: a letter of another size than a cell is not."""
         worth = {}
-        for size in _sizes(part, page):
+        for part, size in _grids(page):
             grid = np.repeat(self._grid(page.image, part, size, (0.0, 0.0)), 2, axis=1)
-            worth[size] = sum(much for much, _ in _lines_of(grid, part, 0.0, page.index))
-        best = sorted(worth, key=lambda size: -worth[size])[:_BEST]
-        return [size for size in best if worth[size] >= _NEARLY * worth[best[0]]]
+            worth[part, size] = sum(much for much, _ in _lines_of(grid, part, 0.0, page.index))
+        best = sorted(worth, key=lambda one: -worth[one])[:_BEST]
+        return [one for one in best if worth[one] >= _NEARLY * worth[best[0]]]
 
     def _fine_grid(
         self, image: Image.Image, part: Box, size: tuple[int, int], down: float
@@ -137,8 +136,17 @@ class TowerReader:
         return likelihoods
 
 
+def _grids(page: Page) -> Iterator[tuple[Box, tuple[int, int]]]:
+    """Parts of a page, and rows and columns of the grids that they are read from."""
+    part, dense = written_part(page.image), dense_part(page.image)
+    parts = (part, dense) if dense.area < _MUCH_LESS * part.area else (part,)
+    for one in parts:
+        for size in _sizes(one, page):
+            yield one, size
+
+
 def _sizes(part: Box, page: Page) -> Iterator[tuple[int, int]]:
-    """Rows and columns of the grids that a page is read from."""
+    """Rows and columns of the grids of a part."""
     ratio = part.height * page.height_pixels / max(part.width * page.width_pixels, 1)
     for columns in _COLUMNS:
         fewer = max(_LEAST_ROWS, round(columns * ratio / _LEAST_RATIO))

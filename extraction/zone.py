@@ -9,6 +9,7 @@ for the sex says less than a printed letter, and may be a letter that was not re
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from extraction.checks import zone_record
 from extraction.confidence import zone_confidence
@@ -107,6 +108,20 @@ def with_zone(
                 source=Source.MRZ,
             )
     return merged
+
+
+def as_sure_as_read(fields: Mapping[str, ReadField]) -> dict[str, ReadField]:
+    """Fields whose zone was read without the OCR: no surer than the characters of their lines.
+
+    What a check digit proves, it proves of single misreadings; here there are many, and one in ten
+    of the digits agrees by chance.
+    """
+    return {
+        path: replace(read, confidence=round(read.confidence * read.evidence.score, 4))
+        if read.source is Source.MRZ and read.evidence is not None
+        else read
+        for path, read in fields.items()
+    }
 
 
 def _keeps_printed(

@@ -12,6 +12,7 @@ from rapidfuzz import fuzz
 
 from extraction.pages import Page
 from extraction.tower_reader import CELL_PIXELS, CHARACTERS, FILE, TOWER, WINDOW, TowerReader
+from extraction.written import dense_part, written_part
 from tests.factories_seeing import write_shipped
 from trainer.default_model.assemble import assemble
 from trainer.default_model.vision.places import PlaceReader
@@ -50,6 +51,21 @@ def test_print_is_read_where_it_stands(reader: TowerReader) -> None:
         assert abs(middle - (80 + row * 60 + 16)) < 25, (text, middle)
         assert line.box.left < 0.12
         assert 0.4 < line.score <= 1
+
+
+def test_specks_around_it_do_not_hide_small_print(reader: TowerReader) -> None:
+    page = Page(0, Image.new("RGB", (1600, 2200), "white"))
+    page.image.paste(drawn(TEXTS * 3).image.crop((40, 60, 480, 820)), (500, 400))
+    draw = ImageDraw.Draw(page.image)
+    dice = random.Random(3)
+    for _ in range(120):
+        x, y = dice.randrange(1590), dice.randrange(2190)
+        draw.rectangle((x, y, x + 3, y + 3), "black")
+    whole, dense = written_part(page.image), dense_part(page.image)
+    assert dense.area < whole.area / 3
+    told = " ".join(line.text for line in reader.read(page))
+    for text in TEXTS:
+        assert fuzz.partial_ratio(text, told) > 80, told
 
 
 def test_the_same_page_is_read_alike_again(reader: TowerReader) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from extraction.document_types.catalogue import BUILT_IN
-from extraction.evidence import ReadField, Source
+from extraction.evidence import Evidence, ReadField, Source
 from extraction.mrz import FoundMrz, MrzFormat, build_mrz, find_mrz, parse_mrz
 from extraction.nesting import nested
-from extraction.zone import with_zone
+from extraction.zone import as_sure_as_read, with_zone
 from tests.factories_lines import LOWER, UPPER, page_of
 from tests.factories_records import as_read
 
@@ -251,3 +251,18 @@ def test_a_name_of_which_the_zone_has_but_a_letter_is_not_guessed() -> None:
     asked = PASSPORT.select(("given_names",))
     fields = with_zone({}, zone, asked, page_of("MINISTRY OF INTERIOR", "Maria"))
     assert fields["given_names"].source is Source.MRZ
+
+
+def test_without_the_ocr_a_zone_is_no_surer_than_its_characters() -> None:
+    fields = merged({"issuing_authority": "HOME OFFICE"}, zone_of(), "issuing_authority", "surname")
+    fields["surname"] = replace(
+        fields["surname"], evidence=replace(evidence_of(fields["surname"]), score=0.5)
+    )
+    weaker = as_sure_as_read(fields)
+    assert weaker["surname"].confidence == pytest.approx(fields["surname"].confidence / 2, abs=1e-4)
+    assert weaker["issuing_authority"] == fields["issuing_authority"]
+
+
+def evidence_of(read: ReadField) -> Evidence:
+    assert read.evidence is not None
+    return read.evidence
