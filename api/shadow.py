@@ -132,7 +132,7 @@ async def _answer(services: "Services", question: Question, version: str) -> New
     """
     try:
         read = await services.extractor.extract(
-            question.request, question.pages, lines=question.lines, version=version
+            question.request, question.pages, lines=question.lines or None, version=version
         )
     except EngineUnavailable:
         raise

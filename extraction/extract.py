@@ -198,11 +198,11 @@ class Extractor:
             return []
         return [line for page in pages for line in await self._read_page(page)]
 
-    async def _read_itself(self, pages: Sequence[Page], version: KnownVersion) -> list[Line]:
-        """What the default model's own tower reads; nothing where a version looks at pages."""
+    async def _read_itself(self, pages: Sequence[Page], version: KnownVersion) -> list[Line] | None:
+        """What the default model's own tower reads; None where a version looks at pages."""
         reader = self.readers.tower
         if reader is None or not version.traits.pages.stretched:
-            return []
+            return None
         read: list[Line] = []
         for page in pages:
             async with self._slots:
@@ -211,7 +211,7 @@ class Extractor:
 
     def _begin(self, source: Source, version: KnownVersion) -> Reading | NoType:
         """Lines -> type -> what is asked -> zone, prompt. Takes a while: a thread's work."""
-        request, lines = source.request, source.lines or source.own_lines
+        request, lines = source.request, source.lines or source.own_lines or ()
         document_type, sure = request.document_type, 1.0
         if document_type is None:
             decision = self.readers.classifier.decide(lines)
@@ -228,7 +228,7 @@ class Extractor:
             style=version.traits.style,
             layout=version.traits.layout,
         )
-        shown = source.lines if source.with_ocr else source.own_lines
+        shown = source.lines if source.with_ocr else source.own_lines or ()
         lines = shown or lines
         zone = find_zone(wanted, lines)
         warnings: tuple[str, ...] = ()
@@ -237,7 +237,7 @@ class Extractor:
         if is_graph(wanted) and not version.traits.writes(wanted.name):
             warnings += ("type-not-trained",)
         prompt = None
-        if not shown and not version.traits.sees_images:
+        if not shown and (source.own_lines is not None or not version.traits.sees_images):
             warnings += ("no-text",)
         elif any(field.asked for field in asked.document_type.fields):
             prompt, more = self._prompt(asked, source.pages, shown, version.traits)

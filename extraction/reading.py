@@ -22,14 +22,14 @@ class Source:
         pages: decoded.
         lines: of the OCR, or of a text.
         can_read: whether these could be read at all.
-        own_lines: what the model read itself, where the others may not be used.
+        own_lines: what the model read itself, where the others may not be used and it can.
     """
 
     request: ExtractRequest
     pages: Sequence[Page]
     lines: Sequence[Line]
     can_read: bool
-    own_lines: Sequence[Line] = ()
+    own_lines: Sequence[Line] | None = None
 
     @property
     def with_ocr(self) -> bool:
@@ -39,7 +39,7 @@ class Source:
     @property
     def was_read(self) -> bool:
         """Whether anything has looked for lines."""
-        return self.can_read or bool(self.own_lines)
+        return self.can_read or self.own_lines is not None
 
 
 @dataclass(frozen=True, slots=True)

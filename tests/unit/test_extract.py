@@ -181,6 +181,15 @@ async def test_a_model_that_reads_with_its_tower_answers_from_what_it_read(
     assert [line.text for line in found.lines] == ([] if kind else ["NOTHING"])
 
 
+async def test_where_its_tower_reads_nothing_no_model_is_asked() -> None:
+    engine = FakeEngine('{"total":"9.00"}')
+    tower = cast("TowerReader", Reader([]))
+    found = await run(engine, TILL, use_lines=False, traits=ITSELF, tower=tower)
+    assert found.warnings == ("no-text",)
+    assert not engine.prompts
+    assert not any(found.record.values())
+
+
 async def test_an_answer_without_the_ocr_has_a_confidence_of_its_own() -> None:
     weights = {"*": {"bias": 5.0}, "receipt/alone": {"bias": -3.0}}
     calibration = Calibration(weights, fitted=True)
