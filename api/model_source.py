@@ -4,6 +4,7 @@ A restart begins with the version that was served last (`api.champion_hint`) whe
 whole, and with the configured folder otherwise; `api.champion_watch` goes on from there.
 """
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from extraction.page_limits import PageLimits
 from extraction.prompt import PromptStyle
 from extraction.tower_reader import TOWER, TowerReader
 from extraction.traits import ModelTraits
+
+logger = logging.getLogger(__name__)
 
 UNNAMED = "unnamed"
 
@@ -205,10 +208,17 @@ def page_limits(settings: Settings) -> PageLimits:
 
 
 def _tower_reader(folder: Path, settings: Settings) -> TowerReader | None:
-    """The tower of the version or, which is the same, of the model that it was made from."""
+    """The tower of the version or, which is the same, of the model that it was made from.
+
+    Without one that can be loaded the model looks at the page where the OCR may not.
+    """
     for place in (folder / TOWER, settings.model_dir.expanduser() / TOWER):
-        if TowerReader.is_in(place):
+        if not TowerReader.is_in(place):
+            continue
+        try:
             return TowerReader(place, settings.ocr_threads)
+        except (ImportError, RuntimeError) as error:
+            logger.warning("the tower in %s cannot be loaded: %s", place, error)
     return None
 
 

@@ -10,10 +10,15 @@ import torch
 from PIL import Image, ImageDraw
 from rapidfuzz import fuzz
 
+from api.model_source import load_extractor
+from api.settings import Settings
+from extraction.page_view import PageView
 from extraction.pages import Page
 from extraction.tower_reader import CELL_PIXELS, CHARACTERS, FILE, TOWER, WINDOW, TowerReader
+from extraction.traits import ModelTraits
 from extraction.written import dense_part, written_part
 from tests.factories_seeing import write_shipped
+from tests.fakes import FakeEngine
 from trainer.default_model.assemble import assemble
 from trainer.default_model.vision.places import PlaceReader
 from trainer.default_model.vision.plan import load_curriculum
@@ -66,6 +71,17 @@ def test_specks_around_it_do_not_hide_small_print(reader: TowerReader) -> None:
     told = " ".join(line.text for line in reader.read(page))
     for text in TEXTS:
         assert fuzz.partial_ratio(text, told) > 80, told
+
+
+def test_a_broken_reader_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = tmp_path / "model"
+    (model / TOWER).mkdir(parents=True)
+    (model / TOWER / FILE).write_text("<net")
+    settings = Settings(model_dir=model, ocr_enabled=False)
+    traits = ModelTraits("v-1", pages=PageView(tile_pixels=1536, stretched=True))
+    extractor = load_extractor(settings, traits, FakeEngine())
+    assert extractor.readers.tower is None
+    assert "cannot be loaded" in caplog.text
 
 
 def test_the_same_page_is_read_alike_again(reader: TowerReader) -> None:
