@@ -26,6 +26,8 @@ from extraction.written import dense_part, written_part
 
 TOWER = "tower"  # the folder in a model's folder
 FILE = "reader.xml"
+# Not OpenVINO's "reader.bin": a model folder with such a file is refused, it may be a pickle.
+WEIGHTS = "reader.weights"
 CHARACTERS = " " + "".join(map(chr, range(33, 127)))
 CELL_PIXELS = 32
 SIDE = 48  # cells along the edge of the grid that the tower knows
@@ -62,8 +64,8 @@ class TowerReader:
     One reader serves several threads, one page at a time.
 
     Args:
-        folder: holds `reader.xml` (OpenVINO; `python -m trainer.default_model assemble` writes it):
-            grey windows, uint8 [windows, 512, 512], and each cell's position in the page, int64
+        folder: holds `reader.xml` and `reader.weights` for OpenVINO, as
+            `python -m trainer.default_model assemble` writes them: grey windows, uint8 [windows, 512, 512], and each cell's position in the page, int64
             [windows, 256] -> the likelihood of each of `CHARACTERS`, [windows, 256, characters].
         threads: CPU threads.
     """
@@ -72,13 +74,15 @@ class TowerReader:
         import openvino
 
         options = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
-        self._tower: Any = openvino.Core().compile_model(folder / FILE, "CPU", options)
+        core = openvino.Core()
+        model = core.read_model(folder / FILE, folder / WEIGHTS)
+        self._tower: Any = core.compile_model(model, "CPU", options)
         self._lock = threading.Lock()
 
     @staticmethod
     def is_in(folder: Path) -> bool:
         """Whether a folder has what is read with."""
-        return (folder / FILE).is_file()
+        return (folder / FILE).is_file() and (folder / WEIGHTS).is_file()
 
     def read(self, page: Page) -> list[Line]:
         """The lines of a page in reading order, their boxes on the page as given. Blocks."""

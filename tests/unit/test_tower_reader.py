@@ -14,7 +14,15 @@ from api.model_source import load_extractor
 from api.settings import Settings
 from extraction.page_view import PageView
 from extraction.pages import Page
-from extraction.tower_reader import CELL_PIXELS, CHARACTERS, FILE, TOWER, WINDOW, TowerReader
+from extraction.tower_reader import (
+    CELL_PIXELS,
+    CHARACTERS,
+    FILE,
+    TOWER,
+    WEIGHTS,
+    WINDOW,
+    TowerReader,
+)
 from extraction.traits import ModelTraits
 from extraction.written import dense_part, written_part
 from tests.factories_seeing import write_shipped
@@ -77,6 +85,7 @@ def test_a_broken_reader_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptur
     model = tmp_path / "model"
     (model / TOWER).mkdir(parents=True)
     (model / TOWER / FILE).write_text("<net")
+    (model / TOWER / WEIGHTS).write_bytes(bytes(64))
     settings = Settings(model_dir=model, ocr_enabled=False)
     traits = ModelTraits("v-1", pages=PageView(tile_pixels=1536, stretched=True))
     extractor = load_extractor(settings, traits, FakeEngine())
@@ -103,15 +112,17 @@ def test_what_assembling_writes_computes_what_was_trained(tmp_path: Path) -> Non
     assert TowerReader.is_in(tmp_path / "model" / TOWER)
     written = tmp_path / "model" / TOWER / FILE
     options = {"INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(written, "CPU", options)
+    core = openvino.Core()
+    model = core.read_model(written, written.with_name(WEIGHTS))
+    compiled = core.compile_model(model, "CPU", options)
     random_numbers = np.random.default_rng(7)
     side = WINDOW * CELL_PIXELS
     pixels = random_numbers.integers(0, 256, (3, side, side), np.uint8)
     positions = random_numbers.integers(0, 2304, (3, WINDOW**2))
     answered = compiled((pixels, positions))[0]
     assert answered.shape == (3, WINDOW**2, len(CHARACTERS))
-    model, processor = load_sight(shipped / TOWER)
-    places = PlaceReader(model, processor.tokenizer, load_curriculum().places)
+    seeing, processor = load_sight(shipped / TOWER)
+    places = PlaceReader(seeing, processor.tokenizer, load_curriculum().places)
     with torch.no_grad():
         windows = normalised(torch.from_numpy(pixels))
         hidden = encode_window(places.tower, windows, torch.from_numpy(positions))

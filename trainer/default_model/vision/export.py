@@ -7,7 +7,7 @@ import torch
 from torch.jit._trace import TracerWarning
 from transformers import Idefics3ForConditionalGeneration, PreTrainedTokenizerBase
 
-from extraction.tower_reader import CELL_PIXELS, FILE, WINDOW
+from extraction.tower_reader import CELL_PIXELS, FILE, WEIGHTS, WINDOW
 from trainer.default_model.vision.places import PlaceReader
 from trainer.default_model.vision.plan import load_curriculum
 from trainer.default_model.vision.seeing import connect
@@ -34,7 +34,7 @@ def export_reader(
     Args:
         model: as `load_sight` gives it, in float32, before an adapter is merged.
         tokenizer: its tokenizer.
-        folder: gets `reader.xml` and `reader.bin`.
+        folder: gets `reader.xml` and `reader.weights`.
     """
     import openvino
 
@@ -49,3 +49,4 @@ def export_reader(
         converted = openvino.convert_model(reader, example_input=example)
     folder.mkdir(parents=True, exist_ok=True)
     openvino.save_model(converted, folder / FILE)
+    (folder / FILE).with_suffix(".bin").rename(folder / WEIGHTS)
