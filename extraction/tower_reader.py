@@ -65,8 +65,9 @@ class TowerReader:
 
     Args:
         folder: holds `reader.xml` and `reader.weights` for OpenVINO, as
-            `python -m trainer.default_model assemble` writes them: grey windows, uint8 [windows, 512, 512], and each cell's position in the page, int64
-            [windows, 256] -> the likelihood of each of `CHARACTERS`, [windows, 256, characters].
+            `python -m trainer.default_model assemble` writes them. Grey windows, uint8
+            [windows, 512, 512], and each cell's position in the page, int64 [windows, 256] ->
+            the likelihood of each of `CHARACTERS`, [windows, 256, characters].
         threads: CPU threads.
     """
 
