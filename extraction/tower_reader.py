@@ -183,9 +183,8 @@ def _starts(cells: int) -> list[int]:
 
 
 def _window(pixels: NDArray[np.uint8], top: int, left: int) -> NDArray[np.uint8]:
-    first, last = np.array([top, left]) * CELL_PIXELS, np.array([top, left]) * CELL_PIXELS
-    last = last + WINDOW * CELL_PIXELS
-    return pixels[first[0] : last[0], first[1] : last[1]]
+    down, along = (slice(e * CELL_PIXELS, (e + WINDOW) * CELL_PIXELS) for e in (top, left))
+    return pixels[down, along]
 
 
 def _positions(corner: tuple[int, int], size: tuple[int, int]) -> NDArray[np.int64]:

@@ -329,39 +329,36 @@ def image_bomb_pdf() -> bytes:
     )
 
 
+_FORM = b"/Type /XObject /Subtype /Form /BBox [0 0 595 842]"
+
+
 def doubling_pdf(doublings: int = 30) -> bytes:
     """Forms that draw the next form twice, thirty levels deep: 2^30 drawings in 6 KB."""
-    page = (
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R "
-        b"/Resources << /XObject << /X 5 0 R >> >> >>"
-    )
-    form = b"/Type /XObject /Subtype /Form /BBox [0 0 595 842]"
-    objects = [
-        b"<< /Type /Catalog /Pages 2 0 R >>",
-        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        page,
-        stream(b"/X Do"),
-    ]
+    forms = []
     for level in range(doublings):
         resources = b"/Resources << /XObject << /X %d 0 R >> >>" % (level + 6)
-        objects.append(stream(b"/X Do /X Do", form + resources))
-    objects.append(stream(b"0 0 595 842 re f", form))
-    return assemble_pdf(objects)
+        forms.append(stream(b"/X Do /X Do", _FORM + resources))
+    return _page_of_forms(b"/X Do", *forms, stream(b"0 0 595 842 re f", _FORM))
 
 
 def slow_pdf(drawings: int = 20_000) -> bytes:
     """One translucent form as large as the page, drawn over and over: slow, in little memory."""
+    group = _FORM + b" /Group << /S /Transparency >>"
+    return _page_of_forms(b"/G gs" + b" /X Do" * drawings, stream(b"0 0 595 842 re f", group))
+
+
+def _page_of_forms(content: bytes, *forms: bytes) -> bytes:
+    """A page that draws the first form as X, opaque or by the state G translucent."""
     page = (
         b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources "
         b"<< /XObject << /X 5 0 R >> /ExtGState << /G << /ca 0.5 >> >> >> >>"
     )
-    group = b"/Type /XObject /Subtype /Form /BBox [0 0 595 842] /Group << /S /Transparency >>"
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
         page,
-        stream(b"/G gs" + b" /X Do" * drawings),
-        stream(b"0 0 595 842 re f", group),
+        stream(content),
+        *forms,
     ]
     return assemble_pdf(objects)
 
