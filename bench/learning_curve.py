@@ -35,23 +35,25 @@ from db.queries.evaluations import list_evaluations
 from db.queries.runs import list_runs
 from db.tables import Prediction
 from extraction.scoring import sroie_score
+from extraction.tower_reader import TOWER
 from trainer.evaluate import EvaluationItem, evaluate
 from trainer.settings import TrainerSettings
 from trainer.significance import bootstrap_mean
 
 TEST = "sroie-test"
-LEARN, TEST_SPLIT = 400, range(400, 500)
+TEST_SPLIT = range(400, 500)
+SHIPPED = Path("models/default")
 FORM = {"document_type": "receipt", "fields": ",".join(FIELDS.values())}
 _NAMES = {"champion": "champion before", "sft": "SFT", "ingredient": "SFT + GRPO", "soup": "soup"}
 console = Console(stderr=True)
 
 
 def make_base(work: Path, threads: int) -> Path:
-    """The model folder of a champion that has seen no real receipt."""
+    """The model folder of a champion whose decoder has seen no real receipt; its tower has."""
     folder = work / "model"
     if (folder / "docloop.json").is_file():
         return folder
-    from trainer.default_model.assemble import assemble, install_adapter
+    from trainer.default_model.assemble import SERVING_FILES, assemble, install_seeing
     from trainer.default_model.dataset import Mix, build_examples, generate
     from trainer.default_model.train import Recipe, train
 
@@ -68,9 +70,11 @@ def make_base(work: Path, threads: int) -> Path:
     generated = generate(mix, work / "generated.jsonl", seed=17, threads=threads)
     examples = build_examples(mix, [], generated, random.Random(17))
     recipe = Recipe(seed=17, threads=threads, save_steps=15, warmup_steps=8)
-    install_adapter(train(examples, recipe, work / "base"), work / "adapter")
-    for name in ("calibration.json", "classifier.json"):
-        shutil.copyfile(Path("models/default") / name, work / "adapter" / name)
+    train(examples, recipe, work / "base", SHIPPED / TOWER)
+    shutil.copytree(SHIPPED / TOWER, work / "base" / TOWER, dirs_exist_ok=True)
+    install_seeing(work / "base", work / "adapter")
+    for name in SERVING_FILES:
+        shutil.copyfile(SHIPPED / name, work / "adapter" / name)
     assemble(work / "adapter", folder)
     card = json.loads((folder / "docloop.json").read_text())
     card["capitals"] = False  # of generated receipts people copy what is printed

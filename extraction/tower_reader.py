@@ -41,7 +41,7 @@ _BEST, _NEARLY = 2, 0.8
 # a letter in many cells.
 _LEAST_RATIO = 1.3
 _MUCH_LESS = 0.8  # a part or a number of rows below this share of another is tried beside it
-_SHIFTS = (0.0, 0.5)
+_HALF = 0.5
 _BATCH = 12
 _LEAST_ROWS = WINDOW - 2 * _AROUND
 # Fine cells are half a cell wide; so many blanks end a piece.
@@ -56,6 +56,14 @@ _DOUBT = 0.35
 _SHARED, _APART, _ALIKE = 0.4, 0.75, 60
 # Of one with less than this share of the other's worth, this much of its area is enough.
 _FAINT, _TOUCHING = 0.3, 0.1
+
+
+class _Looked(NamedTuple):
+    """A part of a page in so many rows and columns, and the likelihoods there, unshifted."""
+
+    part: Box
+    size: tuple[int, int]
+    level: NDArray[np.float32]
 
 
 class TowerReader:
@@ -91,30 +99,22 @@ class TowerReader:
             return []
         found: list[tuple[float, Line]] = []
         with self._lock:
-            for part, size in self._best_grids(page):
-                for down in _SHIFTS:
-                    grid = self._fine_grid(page.image, part, size, down)
-                    found.extend(_lines_of(grid, part, down, page.index))
+            for part, size, level in self._best_grids(page):
+                for down in (0.0, _HALF):
+                    here = self._grid(page.image, part, size, (0.0, down)) if down else level
+                    right = self._grid(page.image, part, size, (_HALF, down))
+                    found.extend(_lines_of(_fine(here, right), part, down, page.index))
         return [line for row in rows(_surest(found)) for line in row]
 
-    def _best_grids(self, page: Page) -> list[tuple[Box, tuple[int, int]]]:
+    def _best_grids(self, page: Page) -> list[_Looked]:
         """The grids in which most is read: a letter of another size than a cell is not."""
-        worth = {}
+        worth: list[tuple[float, _Looked]] = []
         for part, size in _grids(page):
-            grid = np.repeat(self._grid(page.image, part, size, (0.0, 0.0)), 2, axis=1)
-            worth[part, size] = sum(much for much, _ in _lines_of(grid, part, 0.0, page.index))
-        best = sorted(worth, key=lambda one: -worth[one])[:_BEST]
-        return [one for one in best if worth[one] >= _NEARLY * worth[best[0]]]
-
-    def _fine_grid(
-        self, image: Image.Image, part: Box, size: tuple[int, int], down: float
-    ) -> NDArray[np.float32]:
-        """Likelihoods [rows, 2 * columns, characters] at half cells along the row."""
-        here, right = (self._grid(image, part, size, (shift, down)) for shift in _SHIFTS)
-        fine = np.repeat(here, 2, axis=1)
-        # A cell of the second grid begins half a cell further right.
-        fine[:, 1:] = (fine[:, 1:] + np.repeat(right, 2, axis=1)[:, :-1]) / 2
-        return fine
+            level = self._grid(page.image, part, size, (0.0, 0.0))
+            lines = _lines_of(np.repeat(level, 2, axis=1), part, 0.0, page.index)
+            worth.append((sum(much for much, _ in lines), _Looked(part, size, level)))
+        best = sorted(worth, key=lambda one: -one[0])[:_BEST]
+        return [looked for much, looked in best if much >= _NEARLY * best[0][0]]
 
     def _grid(
         self, image: Image.Image, part: Box, size: tuple[int, int], shift: tuple[float, float]
@@ -139,6 +139,18 @@ class TowerReader:
         inner = slice(_AROUND, -_AROUND)
         likelihoods: NDArray[np.float32] = (summed / weights)[inner, inner]
         return likelihoods
+
+
+def _fine(here: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Likelihoods [rows, 2 * columns, characters] at half cells along the row.
+
+    Args:
+        here: [rows, columns, characters].
+        right: the same of the grid whose cells begin half a cell further right.
+    """
+    fine = np.repeat(here, 2, axis=1)
+    fine[:, 1:] = (fine[:, 1:] + np.repeat(right, 2, axis=1)[:, :-1]) / 2
+    return fine
 
 
 def _grids(page: Page) -> Iterator[tuple[Box, tuple[int, int]]]:

@@ -7,12 +7,17 @@ from pathlib import Path
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-from transformers import set_seed
+from transformers import PreTrainedModel, set_seed
+from transformers.tokenization_utils_base import PreTrainedTokenizerBase
 
 from trainer.base_model import load_base
+from trainer.default_model.vision.reader import TARGETS
+from trainer.default_model.vision.seeing import load_sight
 from trainer.examples import Example
 from trainer.sft import CompletionTrainer, sft_settings
 from trainer.stage import newest_checkpoint
+
+_TARGETS = r".*\.(q|k|v|o|gate|up|down)_proj"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +41,23 @@ class Recipe:
     threads: int = 1
 
 
-def train(examples: Sequence[Example], recipe: Recipe, runs: Path) -> Path:
+def train(
+    examples: Sequence[Example], recipe: Recipe, runs: Path, tower: Path | None = None
+) -> Path:
     """Trains the adapter; continues from the newest checkpoint under `runs` where there is one.
+
+    Args:
+        examples: are read from lines alone.
+        recipe: the run's numbers.
+        runs: checkpoints, and the adapter at the end.
+        tower: folder of a tower that the decoder is to have; it is held still.
 
     Returns:
         The folder of the trained adapter.
     """
     torch.set_num_threads(recipe.threads)
     set_seed(recipe.seed)
-    model, tokenizer = load_base()
+    model, tokenizer = _load(tower)
     # AVX-512 BF16 makes bfloat16 base weights 1.6 times as fast as float32 here; the adapter's own
     # weights stay in float32, so small updates are not lost.
     model = model.to(torch.bfloat16)
@@ -65,7 +78,7 @@ def train(examples: Sequence[Example], recipe: Recipe, runs: Path) -> Path:
         peft_config=LoraConfig(
             r=recipe.rank,
             lora_alpha=2 * recipe.rank,
-            target_modules=r".*\.(q|k|v|o|gate|up|down)_proj",
+            target_modules=_TARGETS if tower is None else TARGETS,
             task_type="CAUSAL_LM",
         ),
     )
@@ -73,3 +86,10 @@ def train(examples: Sequence[Example], recipe: Recipe, runs: Path) -> Path:
     adapter = runs / "adapter"
     trainer.save_model(str(adapter))
     return adapter
+
+
+def _load(tower: Path | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    if tower is None:
+        return load_base()
+    model, processor = load_sight(tower)
+    return model, processor.tokenizer
